@@ -1,0 +1,181 @@
+"""The Flask application: the routes, the same for every scheme (servers/openapi.yaml)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from flask import Flask, Response, request
+from flask.sessions import SessionInterface
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from servers import csrf, problems, schemes, stores
+from servers.scheme import ForbiddenError, Identity, Issued, NotAuthenticatedError, Scheme
+from servers.session_store import Session
+from servers.settings import Settings
+from servers.timing import TimedStore, clock, server_timing
+from servers.users import UserTable
+
+_MAX_BODY_BYTES = 16 * 1024
+_MAX_DISPLAY_NAME = 64
+
+
+class _NoFlaskSession(SessionInterface):
+    """Flask's own session would be a second one: ours is what is measured."""
+
+    def open_session(self, app: Flask, request: Any) -> None:
+        """None: Flask then uses its null session and saves nothing."""
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application of one replica. Raises ValueError when the store's URL or the user table is wrong."""
+    store = None
+    if settings.store_url is not None:
+        store = TimedStore(stores.open_store(settings.store_url, settings.store_timeout_ms))
+    twin = _Twin(schemes.open_scheme(settings, store), UserTable(settings.users_db))
+    app = Flask("servers", static_folder=None)
+    app.session_interface = _NoFlaskSession()
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    for rule, method, view in (
+        ("/healthz", "GET", twin.healthz),
+        ("/login", "POST", twin.login),
+        ("/me", "GET", twin.me),
+        ("/profile", "POST", twin.profile),
+        ("/logout", "POST", twin.logout),
+        ("/logout-all", "POST", twin.logout_all),
+        ("/sessions", "GET", twin.sessions),
+        ("/sessions/<id_>", "DELETE", twin.end_session),
+        ("/.well-known/jwks.json", "GET", twin.jwks),
+    ):
+        app.add_url_rule(rule, view_func=view, methods=[method])
+    problems.register(app)
+
+    @app.before_request
+    def _start() -> None:
+        clock.start(request.environ)
+
+    @app.after_request
+    def _tell(response: Response) -> Response:
+        response.headers["Server-Timing"] = server_timing(settings.replica_name)
+        return response
+
+    return app
+
+
+class _Twin:
+    """The routes over one scheme."""
+
+    def __init__(self, scheme: Scheme, users: UserTable) -> None:
+        self._scheme = scheme
+        self._users = users
+
+    def healthz(self) -> Response:
+        return _json({"status": "ok"})
+
+    def login(self) -> Response:
+        if csrf.is_cross_site(request.environ):
+            raise ForbiddenError("a form of another site must not sign anybody in here")
+        name, password = _fields("username", "password")
+        account = self._users.verify(name, password)
+        if account is None:
+            raise NotAuthenticatedError("unknown user or wrong password", 'Login realm="authscale"')
+        issued = self._scheme.log_in(account, request.environ)
+        return _json({"user": account.name, "role": account.role}, issued)
+
+    def me(self) -> Response:
+        return _json(_told(self._authenticate()))
+
+    def profile(self) -> Response:
+        identity = self._authenticate_change()
+        (display_name,) = _fields("display_name")
+        if not 0 < len(display_name) <= _MAX_DISPLAY_NAME or not display_name.isprintable():
+            raise BadRequest(f"display_name takes 1 to {_MAX_DISPLAY_NAME} printable characters")
+        changed, issued = self._scheme.change(identity, display_name)
+        return _json(_told(changed), issued)
+
+    def logout(self) -> Response:
+        return _gone(*self._scheme.log_out(self._authenticate_change()))
+
+    def logout_all(self) -> Response:
+        identity = self._authenticate_change()
+        self._scheme.log_out_everywhere(identity)
+        return _gone(*self._scheme.log_out(identity))
+
+    def sessions(self) -> Response:
+        identity = self._authenticate()
+        own = identity.session.id if identity.session else None
+        return _json({"sessions": [_listed(each, own) for each in self._scheme.sessions(identity)]})
+
+    def end_session(self, id_: str) -> Response:
+        identity = self._authenticate_change()
+        if not self._scheme.end_session(identity, id_):
+            return problems.problem(404, "you have no such session")
+        return Response(status=204, headers={"Cache-Control": "no-store"})
+
+    def jwks(self) -> Response:
+        return _json({"keys": self._scheme.jwks()})
+
+    def _authenticate(self) -> Identity:
+        began = time.perf_counter_ns()
+        try:
+            return self._scheme.authenticate(request.environ)
+        finally:
+            clock.auth_ns = time.perf_counter_ns() - began
+
+    def _authenticate_change(self) -> Identity:
+        identity = self._authenticate()
+        self._scheme.guard_change(request.environ, identity)
+        return identity
+
+
+def _json(document: dict[str, Any], issued: Issued | None = None) -> Response:
+    if issued is not None:
+        document["credential"] = issued.credential
+    body = json.dumps(document, separators=(",", ":")).encode()
+    response = Response(body, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    for name, value in issued.headers if issued else ():
+        response.headers.add(name, value)
+    return response
+
+
+def _gone(*headers: tuple[str, str]) -> Response:
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+    for name, value in headers:
+        response.headers.add(name, value)
+    return response
+
+
+def _fields(*names: str) -> list[str]:
+    if request.mimetype != "application/json":
+        # also what keeps a plain form of another site out: it cannot send this type
+        raise UnsupportedMediaType("send application/json")
+    document = request.get_json()
+    if not isinstance(document, dict) or not all(isinstance(document.get(name), str) for name in names):
+        raise BadRequest(f"send a JSON object with text in: {', '.join(names)}")
+    return [document[name] for name in names]
+
+
+def _told(identity: Identity) -> dict[str, Any]:
+    return {
+        "user": identity.user,
+        "role": identity.role,
+        "display_name": identity.display_name,
+        "serial": identity.serial,
+    }
+
+
+def _listed(session: Session, own: str | None) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "created": session.created,
+        "last_accessed": session.last_accessed,
+        "expires": session.expires,
+        "address": session.address,
+        "user_agent": session.user_agent,
+        "current": session.id == own,
+    }

@@ -1,0 +1,134 @@
+"""What an authentication scheme is: how it recognises a user, and what it tells the client to send.
+
+A scheme sees a request as its WSGI environ (PEP 3333) and answers with values; it knows no framework. Each is one file
+in `servers/schemes/` with its `FACTS` and an `open_scheme(settings, store)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from servers.session_store import Session
+from servers.users import Account
+
+Environ = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SchemeFacts:
+    """What the harness may know of a scheme without opening it.
+
+    Attributes:
+        name: as on the axis.
+        uses_store: it keeps state on the server's side.
+        authenticates: False for the floor that the others are compared with.
+        rank: the place in lists and charts.
+
+    """
+
+    name: str
+    uses_store: bool
+    authenticates: bool
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a request is from, and the state that belongs to the sign-in."""
+
+    user: str
+    role: str
+    display_name: str
+    serial: int
+    session: Session | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What a client gets to identify itself by: for the body, and header lines for the answer."""
+
+    credential: Mapping[str, Any]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class NotAuthenticatedError(Exception):
+    """No credential, or none that counts: a 401 with `challenge` as its WWW-Authenticate (RFC 9110, 11.6.1)."""
+
+    def __init__(self, reason: str, challenge: str) -> None:
+        super().__init__(reason)
+        self.challenge = challenge
+
+
+class ForbiddenError(Exception):
+    """A credential that counts, on a request that must not be served: a 403."""
+
+
+class ConflictError(Exception):
+    """The state changed under the request: a 409, and nothing was written."""
+
+
+class NoSessionsError(Exception):
+    """This scheme keeps no sessions that could be listed or ended."""
+
+
+class Scheme(Protocol):
+    """One way to recognise a user. Every method may raise StoreUnavailableError where there is a store."""
+
+    def authenticate(self, environ: Environ) -> Identity:
+        """Who sent this. Raises NotAuthenticatedError."""
+
+    def guard_change(self, environ: Environ, identity: Identity) -> None:
+        """Raises ForbiddenError where a change of state needs more than the credential, as with cookies."""
+
+    def log_in(self, account: Account, environ: Environ) -> Issued:
+        """A new credential for a user whose password was right; an earlier one that came along ends."""
+
+    def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
+        """Change the sign-in's state; Issued where the client must send something else from now on."""
+
+    def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
+        """End this sign-in as far as the scheme can; returns header lines for the answer."""
+
+    def log_out_everywhere(self, identity: Identity) -> int:
+        """End every sign-in of the user. Raises NoSessionsError."""
+
+    def sessions(self, identity: Identity) -> list[Session]:
+        """The user's live sessions. Raises NoSessionsError."""
+
+    def end_session(self, identity: Identity, id_: str) -> bool:
+        """End one of the user's own sessions. Raises NoSessionsError."""
+
+    def jwks(self) -> list[Mapping[str, Any]]:
+        """Public keys that verify this scheme's tokens (RFC 7517)."""
+
+
+@dataclass
+class WithoutSessions:
+    """The answers of a scheme that keeps nothing on the server's side."""
+
+    _reason: str = field(default="this scheme keeps no sessions on the server", init=False, repr=False)
+
+    def guard_change(self, environ: Environ, identity: Identity) -> None:
+        """Nothing more is asked: the browser sends nothing by itself."""
+
+    def log_out_everywhere(self, identity: Identity) -> int:
+        """See `Scheme`."""
+        raise NoSessionsError(self._reason)
+
+    def sessions(self, identity: Identity) -> list[Session]:
+        """See `Scheme`."""
+        raise NoSessionsError(self._reason)
+
+    def end_session(self, identity: Identity, id_: str) -> bool:
+        """See `Scheme`."""
+        raise NoSessionsError(self._reason)
+
+    def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
+        """Nothing on the server ends: what the client still has stays good until it expires."""
+        return ()
+
+    def jwks(self) -> list[Mapping[str, Any]]:
+        """No public keys: a symmetric key is nobody's to publish."""
+        return []

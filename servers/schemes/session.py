@@ -1,0 +1,158 @@
+"""Server-side sessions: a random id in a cookie, the record in a store.
+
+Follows OWASP's Session Management Cheat Sheet and ASVS 5.0, chapters 3 and 7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from servers import csrf
+from servers.keys import base64url
+from servers.scheme import (
+    ConflictError,
+    Environ,
+    ForbiddenError,
+    Identity,
+    Issued,
+    NotAuthenticatedError,
+    SchemeFacts,
+    WithoutSessions,
+)
+from servers.session_store import Session, Store
+from servers.users import Account
+
+if TYPE_CHECKING:
+    from servers.settings import Settings
+
+FACTS = SchemeFacts(name="session", uses_store=True, authenticates=True, rank=10)
+
+COOKIE = "__Host-session"
+_ID_BYTES = 16  # 128 bits from the system's generator
+_ID_LENGTH = 22  # of their base64url
+_CHALLENGE = 'Session realm="authscale"'
+_USER_AGENT_LENGTH = 200
+
+
+def open_scheme(settings: Settings, store: Store | None) -> SessionScheme:
+    """Sessions in `store`."""
+    if store is None:
+        raise ValueError("the session scheme needs a store")
+    return SessionScheme(settings, store)
+
+
+class SessionScheme(WithoutSessions):
+    """One store operation recognises a user; see `servers.scheme.Scheme`."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._idle_s = settings.session_idle_s
+        self._absolute_s = settings.session_absolute_s
+        self._csrf_key = settings.keys.csrf
+
+    def authenticate(self, environ: Environ) -> Identity:
+        secret = _cookie(environ)
+        if secret is None:
+            raise NotAuthenticatedError("no session cookie", _CHALLENGE)
+        session = self._store.load(_stored_id(secret), self._idle_s)
+        if session is None:
+            raise NotAuthenticatedError("no such session, or it has ended", _CHALLENGE)
+        if session.last_accessed >= session.expires:
+            self._store.delete(session.id, session.user)
+            raise NotAuthenticatedError("the session has expired", _CHALLENGE)
+        return _identity(session)
+
+    def guard_change(self, environ: Environ, identity: Identity) -> None:
+        if csrf.is_cross_site(environ):
+            raise ForbiddenError("a request of another site must not change anything here")
+        if not csrf.token_is_right(self._csrf_key, _session(identity).id, environ):
+            raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
+
+    def log_in(self, account: Account, environ: Environ) -> Issued:
+        earlier = _cookie(environ)
+        if earlier is not None:
+            self._store.delete(_stored_id(earlier), account.name)
+        secret = secrets.token_urlsafe(_ID_BYTES)
+        now = time.time()
+        session = Session(
+            id=_stored_id(secret),
+            user=account.name,
+            role=account.role,
+            created=now,
+            last_accessed=now,
+            expires=now + self._absolute_s,
+            address=_address(environ),
+            user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
+            state={"display_name": account.name, "serial": 0},
+        )
+        self._store.create(session, self._idle_s)
+        credential = {
+            "kind": "cookie",
+            "name": COOKIE,
+            "csrf_header": csrf.HEADER,
+            "csrf_token": csrf.token_for(self._csrf_key, session.id),
+        }
+        return Issued(credential, (_set_cookie(secret, self._absolute_s),))
+
+    def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
+        old = _session(identity)
+        new = replace(old, state={"display_name": display_name, "serial": old.state["serial"] + 1})
+        if not self._store.update(old, new, self._idle_s):
+            raise ConflictError("the session changed or ended meanwhile; nothing was written")
+        return _identity(new), None
+
+    def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
+        self._store.delete(_session(identity).id, identity.user)
+        return (_set_cookie("", 0),)
+
+    def log_out_everywhere(self, identity: Identity) -> int:
+        return self._store.delete_by_user(identity.user)
+
+    def sessions(self, identity: Identity) -> list[Session]:
+        now = time.time()
+        return [each for each in self._store.list_by_user(identity.user, self._idle_s) if each.expires > now]
+
+    def end_session(self, identity: Identity, id_: str) -> bool:
+        # ids are hashes, so that telling them tells nothing; a user's index and record both name the user
+        if id_ not in {each.id for each in self.sessions(identity)}:
+            return False
+        return self._store.delete(id_, identity.user)
+
+
+def _session(identity: Identity) -> Session:
+    if identity.session is None:
+        raise TypeError("an identity of another scheme")
+    return identity.session
+
+
+def _identity(session: Session) -> Identity:
+    state = session.state
+    return Identity(session.user, session.role, state["display_name"], state["serial"], session)
+
+
+def _stored_id(secret: str) -> str:
+    return base64url(hashlib.sha256(secret.encode("latin-1", "replace")).digest())
+
+
+def _cookie(environ: Environ) -> str | None:
+    """The session's secret. Two cookies of the name are none: one of them is somebody else's doing."""
+    found = [
+        value
+        for name, _, value in (pair.strip().partition("=") for pair in environ.get("HTTP_COOKIE", "").split(";"))
+        if name == COOKIE
+    ]
+    return found[0] if len(found) == 1 and len(found[0]) == _ID_LENGTH else None
+
+
+def _set_cookie(value: str, max_age_s: int) -> tuple[str, str]:
+    return "Set-Cookie", f"{COOKIE}={value}; Max-Age={max_age_s}; Path=/; Secure; HttpOnly; SameSite=Strict"
+
+
+def _address(environ: Environ) -> str:
+    # the balancer adds the client's address as the last one; what stands before it the client wrote itself
+    return str(environ.get("HTTP_X_FORWARDED_FOR", environ.get("REMOTE_ADDR", ""))).split(",")[-1].strip()

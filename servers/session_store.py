@@ -1,0 +1,99 @@
+"""What a session store is: the record it keeps, the operations it offers, and how it fails.
+
+Nothing here knows HTTP. Each store is one file in `servers/stores/` with its `FACTS` and an `open_store(url, timeout_ms)`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class StoreFacts:
+    """What the harness may know of a store without opening it.
+
+    Attributes:
+        name: as on the axis.
+        url_scheme: of STORE_URL.
+        shared: every replica sees what another wrote.
+        needs: the component that must run, or None.
+        rank: the place in lists and charts.
+
+    """
+
+    name: str
+    url_scheme: str
+    shared: bool
+    needs: str | None
+    rank: int
+
+
+class StoreUnavailableError(Exception):
+    """The store did not answer in time. Nothing was tried again: what follows is the caller's to decide."""
+
+
+class SessionExistsError(Exception):
+    """A record under that id is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session record. Times in seconds since the epoch.
+
+    `id` is the SHA-256 of what the cookie holds, base64url: who reads the store, a log or a listing cannot sign in with
+    it. `expires` ends the session whatever happens; the idle limit slides from `last_accessed`.
+    """
+
+    id: str
+    user: str
+    role: str
+    created: float
+    last_accessed: float
+    expires: float
+    address: str
+    user_agent: str
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """As stored. Without the id, which is the key, and the last access, which the store's expiry time tells."""
+        return json.dumps(
+            [self.user, self.role, self.created, self.expires, self.address, self.user_agent, self.state],
+            separators=(",", ":"),
+        ).encode()
+
+    @classmethod
+    def decode(cls, id_: str, last_accessed: float, value: bytes) -> Session:
+        """The reverse of `encode`."""
+        user, role, created, expires, address, user_agent, state = json.loads(value)
+        return cls(id_, user, role, created, last_accessed, expires, address, user_agent, state)
+
+    def accessed(self, now: float) -> Session:
+        """The same, accessed at `now`."""
+        return replace(self, last_accessed=now)
+
+
+class Store(Protocol):
+    """Where sessions live. Every operation may raise StoreUnavailableError; none retries.
+
+    `idle_s` is how long a session stays without being loaded. An operation by user sees every session of that user.
+    """
+
+    def create(self, session: Session, idle_s: int) -> None:
+        """Keep a new session. Raises SessionExistsError rather than overwrite one."""
+
+    def load(self, id_: str, idle_s: int) -> Session | None:
+        """The session, its idle limit moved on in the same step; None when there is none. Never creates one."""
+
+    def update(self, old: Session, new: Session, idle_s: int) -> bool:
+        """Replace `old`, as it was loaded, by `new`; False when it has changed or gone since."""
+
+    def delete(self, id_: str, user: str) -> bool:
+        """End one session of `user`; False when there was none."""
+
+    def list_by_user(self, user: str, idle_s: int) -> list[Session]:
+        """All live sessions of `user`, oldest first."""
+
+    def delete_by_user(self, user: str) -> int:
+        """End all sessions of `user`; returns how many there were."""

@@ -1,0 +1,88 @@
+"""A replica's whole configuration, read from the environment and checked before anything is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers import schemes
+from servers.keys import Keys, load_keys
+
+
+class SettingsError(ValueError):
+    """A variable that is missing or wrong: which one, and what it takes."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See `from_environ` for the variables."""
+
+    scheme: str
+    store_url: str | None
+    replica_name: str
+    users_db: Path
+    keys: Keys
+    session_idle_s: int = 1800
+    session_absolute_s: int = 43200
+    token_ttl_s: int = 900
+    token_issuer: str = "authscale"
+    token_audience: str = "authscale"
+    store_timeout_ms: int = 1000
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
+
+        And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS.
+
+        Raises:
+            SettingsError: names the variable.
+
+        """
+        known = schemes.facts()
+        scheme = _required(environ, "AUTH_SCHEME", f"one of {', '.join(known)}")
+        if scheme not in known:
+            raise SettingsError(f"AUTH_SCHEME={scheme!r} is unknown; there are: {', '.join(known)}")
+        store_url = None
+        if known[scheme].uses_store:
+            store_url = _required(environ, "STORE_URL", "as memory:// or redis://host:port/0")
+        idle_s = _seconds(environ, "SESSION_IDLE_SECONDS", cls.session_idle_s)
+        absolute_s = _seconds(environ, "SESSION_ABSOLUTE_SECONDS", cls.session_absolute_s)
+        if idle_s > absolute_s:
+            raise SettingsError(f"SESSION_IDLE_SECONDS={idle_s} exceeds SESSION_ABSOLUTE_SECONDS={absolute_s}")
+        return cls(
+            scheme=scheme,
+            store_url=store_url,
+            replica_name=environ.get("REPLICA_NAME", "replica-0"),
+            users_db=Path(_required(environ, "USERS_DB", "the path of a seeded user table")),
+            keys=_keys(environ),
+            session_idle_s=idle_s,
+            session_absolute_s=absolute_s,
+            token_ttl_s=_seconds(environ, "TOKEN_TTL_SECONDS", cls.token_ttl_s),
+            token_issuer=environ.get("TOKEN_ISSUER", cls.token_issuer),
+            token_audience=environ.get("TOKEN_AUDIENCE", cls.token_audience),
+            store_timeout_ms=_seconds(environ, "STORE_TIMEOUT_MS", cls.store_timeout_ms),
+        )
+
+
+def _keys(environ: Mapping[str, str]) -> Keys:
+    path = _required(environ, "SECRET_FILE", "a file of 32 random bytes that all replicas share")
+    try:
+        return load_keys(Path(path))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"SECRET_FILE: {error}") from error
+
+
+def _required(environ: Mapping[str, str], name: str, takes: str) -> str:
+    if not environ.get(name):
+        raise SettingsError(f"{name} is not set; it takes {takes}")
+    return environ[name]
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise SettingsError(f"{name}={text!r} is not a whole number above 0")
+    return int(text)

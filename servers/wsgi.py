@@ -1,0 +1,24 @@
+"""What an application server loads: `granian --interface wsgi servers.wsgi:app`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from flask import Flask
+
+from servers.app import create_app
+from servers.settings import Settings
+
+
+def _app() -> Flask:
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return create_app(Settings.from_environ(os.environ))
+    except ValueError as error:
+        sys.stderr.write(f"authscale replica: {error}\n")
+        sys.exit(2)
+
+
+app = _app()
