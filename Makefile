@@ -5,11 +5,11 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
-AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO LOAD RATE USERS DURATION WARMUP BLOCKS SEED THREADS \
+AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE USERS DURATION WARMUP BLOCKS SEED THREADS \
         ACCOUNTS HASH_COST RESULTS
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench report up down test lint notebooks clean compose-bench
+.PHONY: help bench report up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -25,3 +25,31 @@ help: ## list the targets
 .venv/.installed-dev: requirements-dev.lock pyproject.toml bootstrap.py
 	@$(PYTHON) bootstrap.py --dev && touch -c $@ .venv/.installed
 
+bench: .venv/.installed ## run an experiment and write its report (default: EXPERIMENT=quick)
+	@$(PY) -m loadtests.run $(bench_options)
+	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
+
+report: .venv/.installed ## write the report of a finished run again: RUN=results/...
+	@$(PY) -m analysis.report --run $(or $(RUN),results/latest)
+
+up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLICAS=
+	@$(PY) -m topology.up up $(if $(SCHEME),--scheme '$(SCHEME)') $(if $(STORE),--store '$(STORE)') \
+	    $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(POLICY),--policy '$(POLICY)') $(if $(THREADS),--threads '$(THREADS)')
+
+down: .venv/.installed ## end what `make up` started
+	@$(PY) -m topology.up down
+
+test: .venv/.installed-dev ## run the tests
+	@$(PY) -m pytest $(PYTEST)
+
+lint: .venv/.installed-dev ## ruff, mypy (strict), import-linter
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
+
+notebooks: .venv/.installed-dev ## execute the notebooks on the latest run, into its folder
+	@$(PY) -m analysis.notebooks $(if $(RUN),--run '$(RUN)')
+
+lock: ## pin every dependency anew (needs uv)
+	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --python-version 3.11 pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --python-version 3.11 -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock

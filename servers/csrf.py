@@ -37,6 +37,6 @@ def is_cross_site(environ: Mapping[str, Any]) -> bool:
         return False
     try:
         # the scheme is the balancer's to know; host and port are the same on both of its sides
-        return urlsplit(origin).netloc != environ.get("HTTP_HOST")
+        return bool(urlsplit(origin).netloc != environ.get("HTTP_HOST"))
     except ValueError:
         return True

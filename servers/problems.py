@@ -51,8 +51,9 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
-        allowed = {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
-        return problem(error.code or 500, error.description or "", allowed)
+        # what belongs to the status, such as Allow with a 405
+        own = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+        return problem(error.code or 500, error.description or "", own)
 
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:

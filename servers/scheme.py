@@ -113,19 +113,19 @@ class WithoutSessions:
     def guard_change(self, environ: Environ, identity: Identity) -> None:
         """Nothing more is asked: the browser sends nothing by itself."""
 
-    def log_out_everywhere(self, identity: Identity) -> int:
+    def log_out_everywhere(self, identity: Identity) -> int:  # noqa: ARG002 - the same for everybody
         """See `Scheme`."""
         raise NoSessionsError(self._reason)
 
-    def sessions(self, identity: Identity) -> list[Session]:
+    def sessions(self, identity: Identity) -> list[Session]:  # noqa: ARG002 - the same for everybody
         """See `Scheme`."""
         raise NoSessionsError(self._reason)
 
-    def end_session(self, identity: Identity, id_: str) -> bool:
+    def end_session(self, identity: Identity, id_: str) -> bool:  # noqa: ARG002 - the same for everybody
         """See `Scheme`."""
         raise NoSessionsError(self._reason)
 
-    def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
+    def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - the same for everybody
         """Nothing on the server ends: what the client still has stays good until it expires."""
         return ()
 

@@ -1,6 +1,7 @@
 """What a session store is: the record it keeps, the operations it offers, and how it fails.
 
-Nothing here knows HTTP. Each store is one file in `servers/stores/` with its `FACTS` and an `open_store(url, timeout_ms)`.
+Nothing here knows HTTP. Each store is one file in `servers/stores/`, with its `FACTS` and an
+`open_store(url, timeout_ms)`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - the benchmark users' password, which is no secret
 _HASH_POOL = 8
@@ -127,7 +128,7 @@ class UserTable:
         return database
 
 
-def _hasher(cost: HashCost):  # noqa: ANN202 - argon2 is imported where it is used
+def _hasher(cost: HashCost) -> Any:
     from argon2 import PasswordHasher, Type  # noqa: PLC0415
 
     return PasswordHasher(cost.time_cost, cost.memory_kib, cost.parallelism, type=Type.ID)

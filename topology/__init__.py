@@ -1,0 +1,1 @@
+"""What runs, and where: components out of packages, started in order, always stopped in reverse."""

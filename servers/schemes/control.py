@@ -27,10 +27,13 @@ class ControlScheme(WithoutSessions):
     """Everybody is the same user; see `servers.scheme.Scheme`."""
 
     def authenticate(self, environ: Environ) -> Identity:  # noqa: ARG002 - it does not look
+        """See `Scheme`."""
         return _NOBODY
 
     def log_in(self, account: Account, environ: Environ) -> Issued:  # noqa: ARG002
+        """See `Scheme`."""
         return Issued({"kind": "none"})
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
+        """See `Scheme`."""
         return replace(identity, display_name=display_name, serial=identity.serial + 1), None

@@ -56,6 +56,7 @@ class SessionScheme(WithoutSessions):
         self._csrf_key = settings.keys.csrf
 
     def authenticate(self, environ: Environ) -> Identity:
+        """See `Scheme`."""
         secret = _cookie(environ)
         if secret is None:
             raise NotAuthenticatedError("no session cookie", _CHALLENGE)
@@ -68,15 +69,15 @@ class SessionScheme(WithoutSessions):
         return _identity(session)
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:
+        """See `Scheme`."""
         if csrf.is_cross_site(environ):
             raise ForbiddenError("a request of another site must not change anything here")
         if not csrf.token_is_right(self._csrf_key, _session(identity).id, environ):
             raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
 
     def log_in(self, account: Account, environ: Environ) -> Issued:
-        earlier = _cookie(environ)
-        if earlier is not None:
-            self._store.delete(_stored_id(earlier), account.name)
+        """See `Scheme`."""
+        self._end_earlier(environ)
         secret = secrets.token_urlsafe(_ID_BYTES)
         now = time.time()
         session = Session(
@@ -99,7 +100,14 @@ class SessionScheme(WithoutSessions):
         }
         return Issued(credential, (_set_cookie(secret, self._absolute_s),))
 
+    def _end_earlier(self, environ: Environ) -> None:
+        secret = _cookie(environ)
+        earlier = None if secret is None else self._store.load(_stored_id(secret), self._idle_s)
+        if earlier is not None:  # whoever it belonged to: the browser now belongs to somebody else
+            self._store.delete(earlier.id, earlier.user)
+
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
+        """See `Scheme`."""
         old = _session(identity)
         new = replace(old, state={"display_name": display_name, "serial": old.state["serial"] + 1})
         if not self._store.update(old, new, self._idle_s):
@@ -107,17 +115,21 @@ class SessionScheme(WithoutSessions):
         return _identity(new), None
 
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
+        """See `Scheme`."""
         self._store.delete(_session(identity).id, identity.user)
         return (_set_cookie("", 0),)
 
     def log_out_everywhere(self, identity: Identity) -> int:
+        """See `Scheme`."""
         return self._store.delete_by_user(identity.user)
 
     def sessions(self, identity: Identity) -> list[Session]:
+        """See `Scheme`."""
         now = time.time()
         return [each for each in self._store.list_by_user(identity.user, self._idle_s) if each.expires > now]
 
     def end_session(self, identity: Identity, id_: str) -> bool:
+        """See `Scheme`."""
         # ids are hashes, so that telling them tells nothing; a user's index and record both name the user
         if id_ not in {each.id for each in self.sessions(identity)}:
             return False

@@ -52,6 +52,7 @@ class TokenScheme(WithoutSessions):
         self._issuer, self._audience = settings.token_issuer, settings.token_audience
 
     def authenticate(self, environ: Environ) -> Identity:
+        """See `Scheme`."""
         kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             raise NotAuthenticatedError("no bearer token", _REALM)
@@ -64,9 +65,11 @@ class TokenScheme(WithoutSessions):
             raise _invalid_token("a claim of ours is missing or of the wrong type") from error
 
     def log_in(self, account: Account, environ: Environ) -> Issued:  # noqa: ARG002 - nothing earlier can be ended
+        """See `Scheme`."""
         return self._issue(Identity(account.name, account.role, account.name, 0))
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
+        """See `Scheme`."""
         changed = replace(identity, display_name=display_name, serial=identity.serial + 1)
         return changed, self._issue(changed)
 

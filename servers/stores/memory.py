@@ -1,138 +1,94 @@
-"""Sessions in the memory of one replica: the fastest, unknown to its neighbours, lost on restart."""
+"""Sessions in the replica's own memory: fastest, lost on restart, unknown to every other replica."""
 
-import dataclasses
+from __future__ import annotations
+
+import itertools
 import threading
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import time
 
-from servers.store import (
-    SessionChanged,
-    SessionExists,
-    SessionGone,
-    SessionRecord,
-    SessionState,
-    Store,
-    StoreFacts,
-    unix_ms,
-)
+from servers.session_store import Session, SessionExistsError, StoreFacts
 
-FACTS = StoreFacts(
-    name="memory",
-    title="the replica's own memory",
-    url_scheme="memory",
-    shared=False,
-    needs=None,
-    commands_per_lookup=0,
-)
+FACTS = StoreFacts(name="memory", url_scheme="memory", shared=False, needs=None, rank=10)
 
-_SWEEP_EVERY = 256
-"""Logins between two sweeps: a session nobody asks for again must not stay in memory for ever."""
+# Expired sessions are looked for a few at a time, with each sign-in: no request ever pays for a sweep of them all.
+_SWEPT_PER_CREATE = 4
 
 
-def check_url(url: str) -> str | None:
-    """What is wrong with a memory:// URL, or None."""
-    parts = urlsplit(url)
-    if parts.netloc or parts.path or parts.query:
-        return "memory:// takes nothing after it"
-    return None
-
-
-def open_store(url: str, *, idle_ms: int, timeout_ms: int) -> Store:
-    """An empty store. Memory answers at once, so the timeout is not used."""
-    del url, timeout_ms
-    return MemoryStore(idle_ms=idle_ms)
-
-
-@dataclasses.dataclass(slots=True)
-class _Kept:
-    record: SessionRecord
-    idle_until_ms: int
+def open_store(url: str, timeout_ms: int) -> MemoryStore:  # noqa: ARG001 - nothing to connect to
+    """A new, empty store."""
+    return MemoryStore()
 
 
 class MemoryStore:
-    """A dictionary under one lock."""
+    """A dictionary under a lock; see `servers.session_store.Store`."""
 
-    def __init__(self, *, idle_ms: int, clock: Callable[[], int] = unix_ms) -> None:
-        self._idle_ms = idle_ms
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sessions: dict[str, _Kept] = {}
-        self._by_user: dict[str, set[str]] = {}
-        self._creations = 0
+        self._sessions: dict[str, tuple[Session, float]] = {}  # with the time when it has been idle too long
 
-    def create(self, record: SessionRecord) -> None:
-        """See Store."""
+    def create(self, session: Session, idle_s: int) -> None:
+        """See `Store`."""
         with self._lock:
-            self._creations += 1
-            if self._creations % _SWEEP_EVERY == 0:
-                self._sweep()
-            if self._live(record.id) is not None:
-                raise SessionExists(record.id)
-            self._sessions[record.id] = _Kept(record, self._clock() + self._idle_ms)
-            self._by_user.setdefault(record.user, set()).add(record.id)
+            self._sweep()
+            if self._live(session.id):
+                raise SessionExistsError(session.id)
+            self._keep(session, idle_s)
 
-    def load(self, session: str) -> SessionRecord | None:
-        """See Store."""
+    def load(self, id_: str, idle_s: int) -> Session | None:
+        """See `Store`."""
         with self._lock:
-            kept = self._live(session)
-            if kept is None:
-                return None
-            now_ms = self._clock()
-            kept.idle_until_ms = now_ms + self._idle_ms
-            kept.record = dataclasses.replace(kept.record, last_accessed_ms=now_ms)
-            return kept.record
+            session = self._live(id_)
+            return None if session is None else self._keep(session.accessed(time.time()), idle_s)
 
-    def update(self, record: SessionRecord, state: SessionState) -> SessionRecord:
-        """See Store."""
+    def update(self, old: Session, new: Session, idle_s: int) -> bool:
+        """See `Store`."""
         with self._lock:
-            kept = self._live(record.id)
-            if kept is None:
-                raise SessionGone(record.id)
-            if kept.record.version != record.version:
-                raise SessionChanged(record.id)
-            kept.record = dataclasses.replace(kept.record, state=state, version=record.version + 1)
-            return kept.record
+            current = self._live(old.id)
+            # as in the other stores, a later access is no change
+            if current is None or current.encode() != old.encode():
+                return False
+            self._keep(new, idle_s)
+            return True
 
-    def delete(self, session: str) -> bool:
-        """See Store."""
+    def delete(self, id_: str, user: str) -> bool:
+        """See `Store`."""
         with self._lock:
-            return self._live(session) is not None and self._forget(session)
+            session = self._live(id_)
+            if session is None or session.user != user:
+                return False
+            del self._sessions[id_]
+            return True
 
-    def list_by_user(self, user: str) -> list[SessionRecord]:
-        """See Store."""
+    def list_by_user(self, user: str, idle_s: int) -> list[Session]:  # noqa: ARG002 - the access time is kept here
+        """See `Store`."""
         with self._lock:
-            kept = [self._live(session) for session in tuple(self._by_user.get(user, ()))]
-        return sorted((k.record for k in kept if k is not None), key=lambda record: record.created_ms)
+            return sorted(self._of(user), key=lambda each: each.created)
 
     def delete_by_user(self, user: str) -> int:
-        """See Store."""
+        """See `Store`."""
         with self._lock:
-            sessions = tuple(self._by_user.get(user, ()))
-            return sum(self._live(session) is not None and self._forget(session) for session in sessions)
+            own = self._of(user)
+            for session in own:
+                del self._sessions[session.id]
+            return len(own)
 
-    def close(self) -> None:
-        """See Store."""
-        with self._lock:
-            self._sessions.clear()
-            self._by_user.clear()
+    def _of(self, user: str) -> list[Session]:
+        own = [session for session, _ in self._sessions.values() if session.user == user]
+        return [session for session in own if self._live(session.id)]
 
-    def _live(self, session: str) -> _Kept | None:
-        kept = self._sessions.get(session)
-        if kept is None:
+    def _keep(self, session: Session, idle_s: int) -> Session:
+        # taken out first: the dictionary is then in the order of last access, and the sweep meets the stale in front
+        self._sessions.pop(session.id, None)
+        self._sessions[session.id] = (session, session.last_accessed + idle_s)
+        return session
+
+    def _live(self, id_: str) -> Session | None:
+        session, idle_until = self._sessions.get(id_, (None, 0.0))
+        if session is not None and time.time() >= idle_until:
+            del self._sessions[id_]
             return None
-        if self._clock() >= min(kept.idle_until_ms, kept.record.expires_ms):
-            self._forget(session)
-            return None
-        return kept
-
-    def _forget(self, session: str) -> bool:
-        kept = self._sessions.pop(session)
-        sessions = self._by_user[kept.record.user]
-        sessions.discard(session)
-        if not sessions:
-            del self._by_user[kept.record.user]
-        return True
+        return session
 
     def _sweep(self) -> None:
-        for session in tuple(self._sessions):
-            self._live(session)
+        for id_ in list(itertools.islice(self._sessions, _SWEPT_PER_CREATE)):
+            self._live(id_)

@@ -1,235 +1,157 @@
-"""Sessions in Valkey or Redis (6.2 or later), which every replica shares and which expires them by itself.
+"""Sessions in Valkey or Redis: one GETEX per request reads the session and slides its expiry, which the server keeps.
 
-One session is one key; its time to live is what is left of the idle limit, so a lookup is one command, GETEX, which
-reads and slides at once. The time of the last access is therefore not stored: it is the idle limit less the time to
-live. A sorted set per user, scored by absolute end, finds the sessions of a user.
+Keys: `session:<id>` holds the record and expires by itself; `sessions-of:<user>` is a sorted set of the user's ids,
+scored by the time they end at the latest.
 
-The client is redis-py's `Connection`, not its `Redis`: the latter costs some 120 us of CPU per GET, takes from a pool
-and retries in silence, which would hide the very thing measured. One connection per thread; one that failed is
-dropped, and so are those of the other threads, for they reach the same dead server.
+| operation | commands |
+|---|---|
+| load | GETEX |
+| create | MULTI ZADD ZREMRANGEBYSCORE EXPIREAT EXPIREAT SET EXEC, in one round trip |
+| update | EVAL, and in it GET and SET |
+| delete | EVAL, and in it ZREM and DEL |
+| list_by_user | ZRANGE, then a GET and a PTTL per session in one round trip |
+| delete_by_user | ZRANGE, then MULTI DEL ZREM EXEC |
 """
 
-import contextlib
+from __future__ import annotations
+
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-from servers.store import (
-    SessionChanged,
-    SessionExists,
-    SessionGone,
-    SessionRecord,
-    SessionState,
-    Store,
-    StoreFacts,
-    StoreUnavailable,
-    decode,
-    encode,
-    unix_ms,
-)
+from servers.session_store import Session, SessionExistsError, StoreFacts, StoreUnavailableError
 
-if TYPE_CHECKING:
-    from redis.connection import Connection
+FACTS = StoreFacts(name="redis", url_scheme="redis", shared=True, needs="valkey", rank=50)
 
-FACTS = StoreFacts(
-    name="redis",
-    title="Valkey or Redis, one server",
-    url_scheme="redis",
-    shared=True,
-    needs="valkey",
-    commands_per_lookup=1,
-)
-
-# One script each, because both must be one step: a login cut short must not leave a session that "sign out
-# everywhere" cannot find, and an update must not bring back a session that a sign-out ended a moment before.
-_CREATE = b"""
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
-redis.call('PEXPIREAT', KEYS[2], ARGV[4])
+# Compares the whole record: it is written by create and by this script alone, so equal bytes are the same version.
+_UPDATE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
 """
-_UPDATE = b"""
-local stored = redis.call('GET', KEYS[1])
-if not stored then return 0 end
-if cjson.decode(stored)['version'] ~= tonumber(ARGV[1]) then return -1 end
-redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
-return 1
+# A session is the user's own if the user's index has it.
+_DELETE = """
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
+return redis.call('DEL', KEYS[1])
 """
-_GONE, _CHANGED = 0, -1
 
 
-def check_url(url: str) -> str | None:
-    """What is wrong with a redis:// URL, or None. Only host, port and database number are read."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if not parts.hostname or port is None or parts.username or parts.query:
-        return "it must be redis://HOST:PORT/DATABASE, such as redis://127.0.0.1:6379/0"
-    if not parts.path.removeprefix("/").isdecimal() and parts.path not in ("", "/"):
-        return f"the database must be a number, not {parts.path.removeprefix('/')!r}"
-    return None
-
-
-def open_store(url: str, *, idle_ms: int, timeout_ms: int) -> Store:
-    """A store that connects when it is first used, so that a replica starts even while its store is down."""
-    return RedisStore(url, idle_ms=idle_ms, timeout_ms=timeout_ms)
+def open_store(url: str, timeout_ms: int) -> RedisStore:
+    """A store on the server at `url` (redis://host:port/db)."""
+    return RedisStore(url, timeout_ms)
 
 
 class RedisStore:
-    """See the module's docstring."""
+    """Speaks over one connection per thread; see `servers.session_store.Store`.
 
-    def __init__(self, url: str, *, idle_ms: int, timeout_ms: int, clock: Callable[[], int] = unix_ms) -> None:
-        # Imported here: it takes 170 ms, which a replica with another store need not spend.
+    redis-py's client object costs more CPU per command (pool, retries, callbacks) than its connection, so the
+    connection is used directly. One that fails is dropped, and the next request opens another; nothing is asked twice.
+    """
+
+    def __init__(self, url: str, timeout_ms: int) -> None:
+        from redis.backoff import NoBackoff  # noqa: PLC0415 - see servers.registry on start-up
         from redis.connection import Connection  # noqa: PLC0415
-        from redis.exceptions import RedisError  # noqa: PLC0415
+        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
 
-        parts = urlsplit(url)
-        self._idle_ms = idle_ms
-        self._clock = clock
-        self._failures: tuple[type[Exception], ...] = (RedisError, OSError)
-        self._generation = 0
-        self._local = threading.local()
+        self._connection_type: Any = Connection
+        self._refused, self._failed = ResponseError, (RedisError, OSError)
+        address = urlsplit(url)
+        self._options = {
+            "host": address.hostname or "127.0.0.1",
+            "port": address.port or 6379,
+            "db": int(address.path.strip("/") or 0),
+            "password": address.password,
+            "protocol": 2,
+            "socket_timeout": timeout_ms / 1000,
+            "socket_connect_timeout": timeout_ms / 1000,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._threads = threading.local()
 
-        def connect() -> "Connection":
-            connection = Connection(
-                host=parts.hostname or "",
-                port=parts.port or 0,
-                db=int(parts.path.removeprefix("/") or 0),
-                socket_timeout=timeout_ms / 1000,
-                socket_connect_timeout=timeout_ms / 1000,
-                protocol=2,
-                driver_info=None,  # no CLIENT SETINFO: two commands that would be counted
-            )
-            connection.connect()
-            return connection
+    def create(self, session: Session, idle_s: int) -> None:
+        """See `Store`."""
+        index, ends = _index(session.user), int(session.expires) + 1
+        *_, results = self._ask_all(
+            ("MULTI",),
+            # the index in the same step: a session that is not in it could not be ended by its user
+            ("ZADD", index, ends, session.id),
+            ("ZREMRANGEBYSCORE", index, "-inf", int(session.created) - 1),
+            ("EXPIREAT", index, ends, "NX"),
+            ("EXPIREAT", index, ends, "GT"),
+            ("SET", _key(session.id), session.encode(), "NX", "EX", idle_s),
+            ("EXEC",),
+        )
+        if results[-1] is None:
+            raise SessionExistsError(session.id)
 
-        self._connect = connect
+    def load(self, id_: str, idle_s: int) -> Session | None:
+        """See `Store`."""
+        (value,) = self._ask_all(("GETEX", _key(id_), "EX", idle_s))
+        return None if value is None else Session.decode(id_, time.time(), value)
 
-    def create(self, record: SessionRecord) -> None:
-        """See Store."""
-        index = _index(record.user)
-        with self._connection() as connection:
-            connection.send_command(
-                b"EVAL", _CREATE, 2, _key(record.id), index,
-                encode(record), self._idle_ms, self._clock(), record.expires_ms, record.id,
-            )  # fmt: skip
-            created = connection.read_response()
-        if not created:
-            raise SessionExists(record.id)
+    def update(self, old: Session, new: Session, idle_s: int) -> bool:
+        """See `Store`."""
+        (written,) = self._ask_all(("EVAL", _UPDATE, 1, _key(old.id), old.encode(), new.encode(), idle_s))
+        return bool(written)
 
-    def load(self, session: str) -> SessionRecord | None:
-        """See Store. One command."""
-        key = _key(session)
-        with self._connection() as connection:
-            connection.send_command(b"GETEX", key, b"PX", self._idle_ms)
-            stored = connection.read_response()
-        if stored is None:
-            return None
-        now_ms = self._clock()
-        record = decode(stored, last_accessed_ms=now_ms)
-        if record.expires_ms <= now_ms:
-            # GETEX has just slid a session that had ended: without this it would last while someone knocks.
-            self._delete_session(record)
-            return None
-        return record
+    def delete(self, id_: str, user: str) -> bool:
+        """See `Store`."""
+        (deleted,) = self._ask_all(("EVAL", _DELETE, 2, _key(id_), _index(user), id_))
+        return bool(deleted)
 
-    def update(self, record: SessionRecord, state: SessionState) -> SessionRecord:
-        """See Store."""
-        changed = SessionRecord(
-            record.id, record.user, record.created_ms, record.last_accessed_ms, record.expires_ms,
-            record.address, record.user_agent, state, record.version + 1,
-        )  # fmt: skip
-        with self._connection() as connection:
-            connection.send_command(b"EVAL", _UPDATE, 1, _key(record.id), record.version, encode(changed))
-            outcome = connection.read_response()
-        if outcome == _GONE:
-            raise SessionGone(record.id)
-        if outcome == _CHANGED:
-            raise SessionChanged(record.id)
-        return changed
-
-    def delete(self, session: str) -> bool:
-        """See Store. The session dies first: a crash between the two commands leaves only a stale index entry."""
-        with self._connection() as connection:
-            connection.send_command(b"GETDEL", _key(session))
-            stored = connection.read_response()
-            if stored is None:
-                return False
-            record = decode(stored, last_accessed_ms=0)
-            connection.send_command(b"ZREM", _index(record.user), session)
-            connection.read_response()
-        return record.expires_ms > self._clock()
-
-    def list_by_user(self, user: str) -> list[SessionRecord]:
-        """See Store."""
-        sessions = self._indexed(user)
-        commands: list[tuple[Any, ...]] = []
-        for session in sessions:
-            commands += [(b"GET", _key(session)), (b"PTTL", _key(session))]
-        replies = self._pipeline(commands)
-        now_ms = self._clock()
-        records = []
-        for stored, ttl_ms in zip(replies[::2], replies[1::2], strict=True):
-            if stored is not None:
-                records.append(decode(stored, last_accessed_ms=now_ms - self._idle_ms + max(0, ttl_ms)))
-        live = (record for record in records if record.expires_ms > now_ms)
-        return sorted(live, key=lambda record: record.created_ms)
+    def list_by_user(self, user: str, idle_s: int) -> list[Session]:
+        """See `Store`."""
+        ids = self._ids_of(user)
+        answers = self._ask_all(*(command for id_ in ids for command in (("GET", _key(id_)), ("PTTL", _key(id_)))))
+        now = time.time()
+        found = [
+            # its time to live was the idle limit when it was last accessed
+            Session.decode(id_, now + left_ms / 1000 - idle_s, value)
+            for id_, value, left_ms in zip(ids, answers[::2], answers[1::2], strict=True)
+            if value is not None
+        ]
+        return sorted(found, key=lambda each: each.created)
 
     def delete_by_user(self, user: str) -> int:
-        """See Store. Entries are removed one by one, so that a login at the same moment stays indexed."""
-        sessions = self._indexed(user)
-        if not sessions:
+        """See `Store`."""
+        ids = self._ids_of(user)
+        if not ids:
             return 0
-        deletions: list[tuple[Any, ...]] = [(b"DEL", _key(session)) for session in sessions]
-        replies = self._pipeline([*deletions, (b"ZREM", _index(user), *sessions)])
-        return sum(replies[:-1])
+        *_, (deleted, _) = self._ask_all(
+            ("MULTI",), ("DEL", *(_key(id_) for id_ in ids)), ("ZREM", _index(user), *ids), ("EXEC",)
+        )
+        return int(deleted)
 
-    def close(self) -> None:
-        """Close this thread's connection; those of threads that ended were closed with them."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.disconnect()
-            self._local.connection = None
+    def _ids_of(self, user: str) -> list[str]:
+        (ids,) = self._ask_all(("ZRANGE", _index(user), 0, -1))
+        return [id_.decode() for id_ in ids]
 
-    def _delete_session(self, record: SessionRecord) -> None:
-        self._pipeline([(b"DEL", _key(record.id)), (b"ZREM", _index(record.user), record.id)])
-
-    def _indexed(self, user: str) -> list[str]:
-        (members,) = self._pipeline([(b"ZRANGE", _index(user), 0, -1)])
-        return [member.decode() for member in members]
-
-    def _pipeline(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        """Send all commands in one write, then read all replies: one round trip."""
-        if not commands:
-            return []
-        with self._connection() as connection:
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [connection.read_response() for _ in commands]
-
-    @contextlib.contextmanager
-    def _connection(self) -> "Iterator[Connection]":
-        """This thread's connection. A failure drops it, and raises StoreUnavailable."""
-        local = self._local
-        connection = getattr(local, "connection", None)
+    def _ask_all(self, *commands: Sequence[Any]) -> list[Any]:
+        """Send all, then read all answers: one round trip."""
+        connection = getattr(self._threads, "connection", None)
+        if connection is None:
+            connection = self._threads.connection = self._connection_type(**self._options)
         try:
-            if connection is None or local.generation != self._generation:
-                if connection is not None:
-                    connection.disconnect()
-                local.connection, local.generation = None, self._generation
-                local.connection = connection = self._connect()
-            yield connection
-        except self._failures as error:
-            self._generation += 1
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            return [connection.read_response() for _ in commands]
+        except self._refused as error:  # the server is there and will not: full, loading, read-only
+            self._drop()
+            raise StoreUnavailableError(f"the store refused: {error}") from error
+        except self._failed as error:
+            self._drop()
+            raise StoreUnavailableError(f"the store did not answer: {error}") from error
+
+    def _drop(self) -> None:
+        self._threads.connection.disconnect()
+        self._threads.connection = None
 
 
-def _key(session: str) -> bytes:
-    return b"authscale:session:" + session.encode()
+def _key(id_: str) -> str:
+    return f"session:{id_}"
 
 
-def _index(user: str) -> bytes:
-    return b"authscale:user:" + user.encode()
+def _index(user: str) -> str:
+    return f"sessions-of:{user}"

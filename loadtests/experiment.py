@@ -1,0 +1,96 @@
+"""An experiment as values: what is run, under which load, how often, in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from topology.spec import Topology
+
+DUPLICATE_SUFFIX = ".aa"
+
+
+@dataclass(frozen=True)
+class Load:
+    """An open load: Poisson arrivals at `rate_rps`, shared out evenly over `users`, each on one connection."""
+
+    scenario: str
+    rate_rps: float
+    users: int
+    warm_up_s: float
+    duration_s: float
+    model: str = "open"
+    arrivals: str = "poisson"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One topology under the experiment's load. A duplicate runs the same topology under another id (A/A)."""
+
+    topology: Topology
+    duplicate_of: str | None = None
+
+    @property
+    def id(self) -> str:
+        """As in the results."""
+        return self.topology.id + (DUPLICATE_SUFFIX if self.duplicate_of else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json."""
+        topology = self.topology
+        return {
+            "id": self.id,
+            "scheme": topology.scheme,
+            "store": topology.store,
+            "replicas": topology.replicas,
+            "policy": topology.policy,
+            "threads": topology.threads,
+            "duplicate_of": self.duplicate_of,
+        }
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A resolved experiment: nothing left to default or to look up."""
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    load: Load
+    blocks: int
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def baseline(self) -> Cell:
+        """The cell that is duplicated in every block, to measure the run's own noise."""
+        duplicate = next(cell for cell in self.cells if cell.duplicate_of)
+        return next(cell for cell in self.cells if cell.id == duplicate.duplicate_of)
+
+    def order(self) -> list[list[Cell]]:
+        """Each block's cells, shuffled anew by the seed, so that drift of the machine falls on no cell alone."""
+        chance = random.Random(self.seed)  # noqa: S311 - an order that can be repeated, not a secret
+        blocks = [list(self.cells) for _ in range(self.blocks)]
+        for block in blocks:
+            chance.shuffle(block)
+        return blocks
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "experiment": self.name,
+            "title": self.title,
+            "seed": self.seed,
+            "load": self.load.as_dict(),
+            "blocks": self.blocks,
+            "baseline": self.baseline.id,
+            "cells": [cell.as_dict() for cell in self.cells],
+            "order": [[cell.id for cell in block] for block in self.order()],
+            "settings": dict(self.settings),
+        }

@@ -1,0 +1,103 @@
+"""The gates: what makes a trial invalid, in words that its reader understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT
+
+MAX_LATENESS_SHARE = 0.1  # of the p99 latency
+# Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
+HARMLESS_LATENESS_MS = 1.0
+MAX_MISSED_SHARE = 0.02
+MAX_GENERATOR_CPU_SHARE = 0.7
+MAX_STEAL_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the samples of a trial say about the sending. Milliseconds; counts of the measured phase."""
+
+    scheduled: int
+    sent: int
+    dropped: int
+    late: int
+    recorded: int
+    failed_logins: int
+    outcomes: dict[str, int]
+    lateness_p50_ms: float
+    lateness_p99_ms: float
+    response_p50_ms: float
+    response_p99_ms: float
+
+
+def read_sent(path: Path) -> Sent:
+    """Count the samples of one trial. Raises OSError or pyarrow.ArrowInvalid on a missing or broken file."""
+    table = pq.read_table(path)
+    logins = table.filter(pc.equal(table["phase"], LOGIN))
+    measured = table.filter(pc.equal(table["phase"], MEASURED))
+    names = np.asarray(measured["outcome"].cast("string"))
+    outcomes = {name: int(count) for name, count in zip(*np.unique(names, return_counts=True), strict=True)}
+    was_sent = names != DROPPED
+    due, started, ended = (measured[name].to_numpy()[was_sent] for name in ("due_ns", "started_ns", "ended_ns"))
+    busy = measured["user_was_busy"].to_numpy()[was_sent]
+    lateness_ms = (started - due)[~busy] / 1e6
+    response_ms = (ended - np.where(busy, due, started)) / 1e6
+    return Sent(
+        scheduled=len(names),
+        sent=int(was_sent.sum()),
+        dropped=int((~was_sent).sum()),
+        late=int((lateness_ms > HARMLESS_LATENESS_MS).sum()),
+        recorded=int(len(table) - (~was_sent).sum()),
+        failed_logins=int(pc.sum(pc.not_equal(logins["outcome"], OK)).as_py() or 0),
+        outcomes=outcomes,
+        lateness_p50_ms=_quantile(lateness_ms, 0.5),
+        lateness_p99_ms=_quantile(lateness_ms, 0.99),
+        response_p50_ms=_quantile(response_ms, 0.5),
+        response_p99_ms=_quantile(response_ms, 0.99),
+    )
+
+
+def reasons_against(
+    sent: Sent, *, generator_cpu_share: float, steal_share: float, refusals_expected: bool, balanced: int, locust: int
+) -> list[str]:
+    """Why the trial is invalid; empty when it is valid.
+
+    Args:
+        sent: what the samples say.
+        generator_cpu_share: CPU time of the generator over the measured phase's length.
+        steal_share: share of the machine's time that the hypervisor took.
+        refusals_expected: the cell's store is not shared, so that wrong refusals are what the cell shows.
+        balanced: requests that the balancer counted over the measured phase.
+        locust: requests that Locust counted over the whole trial.
+
+    """
+    limit_ms = max(MAX_LATENESS_SHARE * sent.response_p99_ms, HARMLESS_LATENESS_MS)
+    wrong = {
+        name: count
+        for name, count in sent.outcomes.items()
+        if name in (ERROR, TIMEOUT, FAILED) or (name == REFUSED and not refusals_expected)
+    }
+    unsent = 1 - sent.sent / sent.scheduled if sent.scheduled else 1.0
+    checks = {
+        "nothing was sent": sent.sent == 0,
+        f"{sent.failed_logins} sign-ins before the load failed": sent.failed_logins > 0,
+        f"generator late: p99 {sent.lateness_p99_ms:.2f} ms over {limit_ms:.2f} ms": sent.lateness_p99_ms > limit_ms,
+        f"rate missed: {unsent:.1%} of the requests that were due were not sent": unsent > MAX_MISSED_SHARE,
+        f"{sent.dropped} requests dropped": sent.dropped > 0,
+        f"generator used {generator_cpu_share:.0%} of its core": generator_cpu_share > MAX_GENERATOR_CPU_SHARE,
+        f"the machine lost {steal_share:.1%} to steal": steal_share > MAX_STEAL_SHARE,
+        f"wrong answers: {', '.join(f'{count} {name}' for name, count in wrong.items())}": bool(wrong),
+        f"the balancer counted {balanced} requests and {sent.sent} were sent": balanced != sent.sent,
+        f"Locust counted {locust} requests and {sent.recorded} were recorded": locust != sent.recorded,
+    }
+    return [reason for reason, failed in checks.items() if failed]
+
+
+def _quantile(values: np.ndarray[tuple[int], np.dtype[np.float64]], q: float) -> float:
+    return float(np.quantile(values, q)) if len(values) else 0.0

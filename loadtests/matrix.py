@@ -1,0 +1,163 @@
+"""From an experiment's TOML and the command line's changes to the cells; whatever is unknown is refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from servers.users import HashCost
+
+from loadtests.experiment import Cell, Experiment, Load
+from topology.components.haproxy import POLICIES
+from topology.spec import (
+    MAX_REPLICAS,
+    MAX_THREADS,
+    NO_STORE,
+    SpecError,
+    Topology,
+    in_range,
+    one_of,
+    scheme_names,
+    store_names,
+    uses_store,
+)
+
+EXPERIMENTS = Path(__file__).parent / "experiments"
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+# section -> key -> what it takes
+_KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": int},
+    "load": {
+        "scenario": str, "rate_rps": (int, float), "users": int, "warm_up_s": (int, float), "duration_s": (int, float),
+    },
+    "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
+}  # fmt: skip
+_MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
+
+
+class ExperimentError(ValueError):
+    """An experiment that cannot be run as asked; the message says which value, why, and what would do."""
+
+
+def experiment_names() -> tuple[str, ...]:
+    """Every experiment there is a file of."""
+    return tuple(sorted(path.stem for path in EXPERIMENTS.glob("*.toml")))
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Every scenario there is a file of."""
+    return tuple(sorted(path.stem for path in SCENARIOS.glob("[a-z]*.py")))
+
+
+def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
+    """The experiment `name` with `changes` (key to value, as in the TOML) laid over it.
+
+    Raises:
+        ExperimentError: for an unknown experiment, key or value, before anything starts.
+
+    """
+    try:
+        one_of("experiment", name, experiment_names())
+        document = _read(EXPERIMENTS / f"{name}.toml")
+        for section, keys in _KEYS.items():
+            document[section] |= {key: changes[key] for key in keys if changes.get(key) is not None}
+        return _resolve(name, document)
+    except SpecError as error:
+        raise ExperimentError(str(error)) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ExperimentError(f"{path.name}: {error}") from error
+    _check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)})
+    for section, keys in _KEYS.items():
+        _check_keys(f"{path.name} [{section}]", document[section], keys)
+    return document
+
+
+def _check_keys(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ExperimentError(f"{where}: {key!r} is unknown{guess}; there are: {', '.join(known)}")
+    for key, kind in known.items():
+        if key not in given:
+            raise ExperimentError(f"{where}: {key!r} is missing")
+        if not isinstance(given[key], kind) or isinstance(given[key], bool):
+            raise ExperimentError(f"{where}: {key} has the wrong type: {given[key]!r}")
+
+
+def _resolve(name: str, document: Mapping[str, Any]) -> Experiment:
+    load, plan = document["load"], document["plan"]
+    one_of("scenario", load["scenario"], scenario_names())
+    _positive("rate", load["rate_rps"], _MAX_RATE_RPS)
+    _positive("duration", load["duration_s"], _MAX_SECONDS)
+    in_range("users", load["users"], 1, _MAX_USERS)
+    in_range("blocks", plan["blocks"], 1, _MAX_BLOCKS)
+    in_range("accounts", plan["accounts"], 1, _MAX_ACCOUNTS)
+    if not 0 <= load["warm_up_s"] <= _MAX_SECONDS:
+        raise ExperimentError(f"warmup must lie between 0 and {_MAX_SECONDS} s, not {load['warm_up_s']}")
+    if load["users"] > plan["accounts"]:
+        raise ExperimentError(
+            f"users ({load['users']}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
+        )
+    try:
+        HashCost.parse(plan["hash_cost"])
+    except ValueError as error:
+        raise ExperimentError(f"hash_cost: {error}") from error
+    return Experiment(
+        name=name,
+        title=document["title"],
+        cells=_cells(document["axes"]),
+        load=Load(**{key: load[key] for key in _KEYS["load"]}),
+        blocks=plan["blocks"],
+        seed=plan["seed"],
+        settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
+    )
+
+
+def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
+    for axis, what, known in (
+        ("schemes", "scheme", scheme_names()),
+        ("stores", "store", store_names()),
+        ("policies", "policy", POLICIES),
+    ):
+        for value in _values(axis, axes[axis]):
+            one_of(what, value, known)
+    for count in _values("replicas", axes["replicas"]):
+        if not isinstance(count, int):
+            raise ExperimentError(f"replicas: {count!r} is not a whole number")
+        in_range("replicas", count, 1, MAX_REPLICAS)
+    in_range("threads", axes["threads"], 1, MAX_THREADS)
+    topologies = [
+        Topology(scheme, store, count, policy, axes["threads"])
+        for scheme in axes["schemes"]
+        for store in (axes["stores"] if uses_store(scheme) else [NO_STORE])
+        for count, policy in itertools.product(axes["replicas"], axes["policies"])
+    ]
+    # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
+    baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
+    return (*(Cell(each) for each in topologies), Cell(baseline, duplicate_of=baseline.id))
+
+
+def _values(axis: str, values: Iterable[Any]) -> list[Any]:
+    values = list(values)
+    if not values:
+        raise ExperimentError(f"{axis}: at least one value is needed")
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise ExperimentError(f"{axis}: {', '.join(repeated)} stands there more than once")
+    return values
+
+
+def _positive(what: str, value: float, most: float) -> None:
+    if not 0 < value <= most:
+        raise ExperimentError(f"{what} must be above 0 and at most {most}, not {value}")

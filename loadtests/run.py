@@ -1,0 +1,222 @@
+"""Run an experiment: `python -m loadtests.run --experiment quick`, which is what `make bench` calls.
+
+Exit status: 0 done; 1 something died or could not be measured; 2 bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import json
+import shutil
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import psutil
+from rich.console import Console
+
+from loadtests import provenance
+from loadtests.experiment import Cell, Experiment
+from loadtests.generator import GeneratorError
+from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.progress import Progress, progress
+from loadtests.trial import Surroundings, run_trial
+from loadtests.verify import VerificationError
+from servers import users
+from topology import cpu
+from topology.binaries import BinaryError
+from topology.local import Accounts, make_secret
+from topology.ports import NoFreePortError
+from topology.process import ComponentError
+from topology.reaper import Reaper
+
+FORMAT = 1
+ATTEMPTS = 2
+_BYTES_PER_SAMPLE = 100
+_BYTES_PER_TRIAL = 200_000
+_SPARE_BYTES = 20_000_000
+
+
+class SetupError(RuntimeError):
+    """The run cannot begin here; says where and what to do."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, check everything, run; every failure that a user can meet is one line."""
+    arguments = vars(_parser().parse_args(argv))
+    results = Path(arguments.pop("results"))
+    console = Console(stderr=False)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
+    try:
+        experiment = load_experiment(arguments.pop("experiment"), arguments)
+        return _run(experiment, results, console)
+    except (ExperimentError, SetupError) as error:
+        return _fail(str(error), 2)
+    except (ComponentError, VerificationError, GeneratorError, NoFreePortError, BinaryError) as error:
+        return _fail(str(error), 1)
+    except psutil.NoSuchProcess as error:
+        return _fail(f"a server died: {error}", 1)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else error.strerror or str(error)
+        return _fail(f"{what}: {error.filename or results}", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; finished trials are kept: `make report` shows them", 130)
+
+
+def _run(experiment: Experiment, results: Path, console: Console) -> int:
+    binaries = {"haproxy"} | {"valkey" for cell in experiment.cells if cell.topology.store == "redis"}
+    software = provenance.software(sorted(binaries))
+    folder = _run_folder(results, experiment)
+    cores = cpu.divide_cores()
+    record = {
+        "format": FORMAT,
+        "id": folder.name,
+        "started": _now(),
+        "finished": None,
+        **experiment.as_dict(),
+        "machine": provenance.machine(cores),
+        "software": software,
+    }
+    _write(folder / "run.json", record)
+    _point_latest(results, folder)
+    _announce(experiment, folder, console)
+    with Reaper() as reaper:
+        accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
+        make_secret(accounts.secret_file)
+        settings = experiment.settings
+        users.seed(accounts.users_db, settings["accounts"], users.HashCost.parse(settings["hash_cost"]))
+        around = Surroundings(experiment, folder, accounts, reaper, cores)
+        with progress(experiment, console) as shown:
+            for number, block in enumerate(experiment.order(), start=1):
+                _run_block(around, number, block, shown)
+    _write(folder / "run.json", record | {"finished": _now()})
+    return 0
+
+
+def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> None:
+    """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted."""
+    for attempt in range(1, ATTEMPTS + 1):
+        again = []
+        for position, cell in enumerate(block, start=1):
+            path = around.run_folder / "trials" / str(number) / cell.id / "trial.json"
+            earlier = json.loads(path.read_text())["invalid_reasons"] if attempt > 1 else None
+            record = run_trial(
+                around, cell, number, position, earlier, lambda step, cell=cell: shown.doing(number, cell.id, step)
+            )
+            if not record["valid"] and attempt < ATTEMPTS:
+                again.append(cell)
+            else:
+                shown.done(record)
+        block = again
+
+
+def _run_folder(results: Path, experiment: Experiment) -> Path:
+    load = experiment.load
+    trials = len(experiment.cells) * experiment.blocks
+    rows = trials * (load.rate_rps * (load.warm_up_s + load.duration_s) + load.users)
+    needed = int(trials * _BYTES_PER_TRIAL + rows * _BYTES_PER_SAMPLE) + _SPARE_BYTES
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{experiment.name}"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(results).free
+        if free < needed:
+            raise SetupError(
+                f"the disk is nearly full: this run may need {needed / 1e6:.0f} MB and {results} has "
+                f"{free / 1e6:.0f} MB free; make room, or name another folder: RESULTS=/path"
+            )
+        for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+            folder = results / f"{name}{suffix}"
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise SetupError(
+            f"{results} cannot be written to ({error.strerror}); make it writable, or name another: RESULTS=/path"
+        ) from error
+    raise SetupError(f"{results} already holds a hundred runs of this second")
+
+
+def _point_latest(results: Path, folder: Path) -> None:
+    draft = results / ".latest"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(folder.name)
+    try:
+        draft.replace(results / "latest")
+    except OSError as error:
+        draft.unlink()
+        raise SetupError(f"{results / 'latest'} cannot be made a link ({error.strerror}); remove it") from error
+
+
+def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
+    load = experiment.load
+    console.print(
+        f"{experiment.title}: {len(experiment.cells)} cells x {experiment.blocks} blocks, {load.scenario}, "
+        f"open loop, {load.rate_rps:g} requests/s by {load.users} users, {load.duration_s:g} s each",
+        highlight=False,
+    )
+    console.print(f"into {folder}", highlight=False, soft_wrap=True)
+    console.print()
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(record, indent=1))
+    draft.rename(path)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"authscale: {message}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.run", description=__doc__.splitlines()[0])
+    parser.add_argument("--experiment", default="quick", help="a file of loadtests/experiments/ (default: quick)")
+    parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
+    option = parser.add_argument
+    option("--schemes", type=_names, help="comma-separated, for example session,token")
+    option("--stores", type=_names, help="comma-separated, for the schemes that keep state")
+    option("--replicas", type=_counts, help="comma-separated whole numbers")
+    option("--policies", type=_names, help="comma-separated balancer policies")
+    option("--threads", type=int, help="threads per replica")
+    option("--scenario", help="a file of loadtests/scenarios/")
+    option("--rate", type=float, dest="rate_rps", help="requests per second of all users together")
+    option("--users", type=int, help="virtual users, each on one connection")
+    option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
+    option("--warmup", type=float, dest="warm_up_s", help="seconds before them")
+    option("--blocks", type=int, help="how often every cell is run")
+    option("--seed", type=int, help="of the order and the arrivals")
+    option("--accounts", type=int, help="rows of the user table")
+    option("--hash-cost", help="argon2id cost of the passwords")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1,4") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

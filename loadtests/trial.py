@@ -1,0 +1,207 @@
+"""One trial: one cell once, on fresh servers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests import control, gates, machine
+from loadtests.experiment import Cell, Experiment
+from loadtests.generator import Generator
+from loadtests.verify import verify
+from servers import stores
+from topology.components.valkey import StoreCounters
+from topology.cpu import Cores, Usage
+from topology.local import Accounts, RunningTopology, running
+from topology.reaper import Reaper
+from topology.spec import NO_STORE, Topology
+
+FORMAT = 1
+_DRAIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all trials of a run share."""
+
+    experiment: Experiment
+    run_folder: Path
+    accounts: Accounts
+    reaper: Reaper
+    cores: Cores
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Every counter at one moment, with nothing in flight."""
+
+    at_s: float
+    usage: dict[str, Usage]
+    store: StoreCounters | None
+    balancer: dict[str, int]
+    generator_cpu_ns: int
+    machine: machine.CpuTimes
+
+
+def run_trial(
+    around: Surroundings, cell: Cell, block: int, position: int, earlier: list[str] | None, doing: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run the trial and leave its folder complete; returns what trial.json holds.
+
+    A folder that an interrupted or invalid attempt left is removed first; `earlier` are the reasons against an invalid
+    one, kept on record. `doing` is told each step.
+    Raises ComponentError, VerificationError, GeneratorError, OSError; then the folder has no trial.json.
+    """
+    folder = around.run_folder / "trials" / str(block) / cell.id
+    shutil.rmtree(folder, ignore_errors=True)
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+    load, accounts = around.experiment.load, around.experiment.settings["accounts"]
+    began = time.monotonic()
+    generator = Generator(
+        load,
+        # not the cell's: every cell of a block is asked for the same arrivals
+        seed=(around.experiment.seed, block),
+        accounts=accounts,
+        folder=folder,
+        environment=around.reaper.environment,
+        cores=around.cores.generator,
+        runtime=around.reaper.folder / f"control-{secrets.token_hex(4)}",
+    )
+    doing("starting")
+    with (
+        generator,
+        running(cell.topology, around.accounts, logs=logs, reaper=around.reaper, cores=around.cores.servers) as servers,
+    ):
+        doing("verifying")
+        verified = verify(servers, accounts)
+        empty = servers.store_counters()
+        ready = time.monotonic()
+        doing("signing in")
+        generator.step(control.LOG_IN, servers.url, control.LOGGED_IN, within_s=60, check=servers.check)
+        signed_in = time.monotonic()
+        doing("warming up")
+        generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=load.warm_up_s + _DRAIN_S, check=servers.check)
+        before = _read(servers, generator)
+        doing("measuring")
+        generator.step(control.MEASURE, "", control.MEASURED, within_s=load.duration_s + _DRAIN_S, check=servers.check)
+        after = _read(servers, generator)
+        counts = generator.finish()
+        servers.check()
+        kinds = servers.kinds()
+    doing("writing")
+    record = _record(around, cell, before, after, counts, kinds, gates.read_sent(generator.samples))
+    if record["store"] and empty:
+        record["store"]["memory_bytes_before_login"] = empty.memory_bytes
+    record |= {
+        "cell": cell.id,
+        "block": block,
+        "position": position,
+        "verified": verified,
+        "earlier_attempt": earlier,
+        "seconds": {"start": ready - began, "login": signed_in - ready, "total": time.monotonic() - began},
+    }
+    _write(folder / "trial.json", record)
+    return record
+
+
+def refusals_expected(topology: Topology) -> bool:
+    """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
+    shared = topology.store == NO_STORE or stores.facts()[topology.store].shared
+    return not shared and topology.replicas > 1
+
+
+def _read(servers: RunningTopology, generator: Generator) -> _Reading:
+    return _Reading(
+        at_s=time.monotonic(),
+        usage=servers.usage(),
+        store=servers.store_counters(),
+        balancer=servers.balancer_requests(),
+        generator_cpu_ns=generator.cpu_ns(),
+        machine=machine.cpu_times(),
+    )
+
+
+def _record(
+    around: Surroundings,
+    cell: Cell,
+    before: _Reading,
+    after: _Reading,
+    counts: dict[str, int],
+    kinds: dict[str, str],
+    sent: gates.Sent,
+) -> dict[str, Any]:
+    length_s = after.at_s - before.at_s
+    balanced = {name: after.balancer[name] - before.balancer[name] for name in after.balancer}
+    cpu_share = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / length_s
+    shares = after.machine.since(before.machine)
+    reasons = gates.reasons_against(
+        sent,
+        generator_cpu_share=cpu_share,
+        steal_share=shares["steal_share"],
+        refusals_expected=refusals_expected(cell.topology),
+        balanced=sum(balanced.values()),
+        locust=counts["requests"],
+    )
+    return {
+        "format": FORMAT,
+        "valid": not reasons,
+        "invalid_reasons": reasons,
+        "duration_s": around.experiment.load.duration_s,
+        "scheduled": sent.scheduled,
+        "sent": sent.sent,
+        "dropped": sent.dropped,
+        "late": sent.late,
+        "outcomes": sent.outcomes,
+        "response_p50_ms": sent.response_p50_ms,
+        "generator": {
+            "cpu_share": cpu_share,
+            "lateness_p50_ms": sent.lateness_p50_ms,
+            "lateness_p99_ms": sent.lateness_p99_ms,
+            "users": around.experiment.load.users,
+            "locust_requests": counts["requests"],
+            "locust_failures": counts["failures"],
+        },
+        "machine": shares,
+        "components": _components(before, after, kinds),
+        "store": _store(before.store, after.store),
+        "balancer": {"requests": balanced},
+    }
+
+
+def _components(before: _Reading, after: _Reading, kinds: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: {
+            "kind": kinds[name],
+            "cpu_ns": usage.cpu_ns - before.usage[name].cpu_ns,
+            "rss_bytes": usage.rss_bytes,
+            "pids": usage.pids,
+        }
+        for name, usage in after.usage.items()
+    }
+
+
+def _store(before: StoreCounters | None, after: StoreCounters | None) -> dict[str, Any] | None:
+    if before is None or after is None:
+        return None
+    return {
+        "commands": {
+            name: calls - before.commands.get(name, 0)
+            for name, calls in after.commands.items()
+            if calls != before.commands.get(name, 0)
+        },
+        "memory_bytes": after.memory_bytes,
+        "keys": after.keys,
+    }
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(record, indent=1))
+    draft.rename(path)

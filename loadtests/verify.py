@@ -1,0 +1,98 @@
+"""Verify before timing: each replica is asked for every behaviour that the figures rest on."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+from servers.users import PASSWORD, user_name
+
+from loadtests import credentials
+from loadtests.client import Answer, HttpClient
+from loadtests.credentials import Credential
+from servers import stores
+from topology.local import RunningTopology
+from topology.spec import NO_STORE
+
+_LOOKUPS = 8
+
+
+class VerificationError(RuntimeError):
+    """A server does not do what the trial would time."""
+
+
+def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | None]:
+    """Ask each replica, past the balancer; returns what was seen, for trial.json.
+
+    Without a credential /me is refused (answered, for control); with one it is answered; a replica accepts what another
+    issued exactly when the store is shared; one lookup is a whole number of store commands.
+
+    Raises:
+        VerificationError: says which replica did what.
+
+    """
+    topology = running.topology
+    shared = topology.store == NO_STORE or stores.facts()[topology.store].shared
+    clients = {name: _client(url) for name, url in running.replica_urls.items()}
+    open_to_all = topology.scheme == "control"
+    first, *others = clients
+    for name, client in clients.items():
+        _expect(name, "GET /me without a credential", client.request(b"GET", b"/me"), 200 if open_to_all else 401)
+    credential = _log_in(first, clients[first], accounts)
+    commands = _commands_per_lookup(running, clients[first], credential)
+    for name in others:
+        answer = clients[name].request(b"GET", b"/me", credential.line)
+        what = f"GET /me with a credential that {first} issued"
+        _expect(name, what, answer, 200 if shared else 401)
+    _log_out(first, clients[first], credential)
+    for name in others:  # each replica signs users in by itself, too
+        own = _log_in(name, clients[name], accounts)
+        _expect(name, "GET /me with its own credential", clients[name].request(b"GET", b"/me", own.line), 200)
+        _log_out(name, clients[name], own)
+    for client in clients.values():
+        client.close()
+    return {
+        "unauthenticated_me": 200 if open_to_all else 401,
+        "authenticated_me": 200,
+        "store_commands_per_lookup": commands,
+    }
+
+
+def _client(url: str) -> HttpClient:
+    address = urlsplit(url)
+    return HttpClient(address.hostname or "", address.port or 80)
+
+
+def _log_in(name: str, client: HttpClient, accounts: int) -> Credential:
+    body = json.dumps({"username": user_name(accounts - 1, accounts), "password": PASSWORD}).encode()
+    answer = client.request(b"POST", b"/login", body=body)
+    _expect(name, "POST /login", answer, 200)
+    return credentials.from_reply(answer.body, answer.set_cookies)
+
+
+def _log_out(name: str, client: HttpClient, credential: Credential) -> None:
+    lines = credential.line + credential.state_change_line
+    _expect(name, "POST /logout", client.request(b"POST", b"/logout", lines), 204)
+
+
+def _commands_per_lookup(running: RunningTopology, client: HttpClient, credential: Credential) -> float | None:
+    client.request(b"GET", b"/me", credential.line)  # the first may open the store's connection
+    before = running.store_counters()
+    for _ in range(_LOOKUPS):
+        _expect("replica-0", "GET /me", client.request(b"GET", b"/me", credential.line), 200)
+    after = running.store_counters()
+    if before is None or after is None:
+        return None
+    commands = sum(after.commands.values()) - sum(before.commands.values())
+    if commands % _LOOKUPS:
+        raise VerificationError(f"{_LOOKUPS} lookups made {commands} store commands: not a whole number each")
+    return commands // _LOOKUPS
+
+
+def _expect(name: str, what: str, answer: Answer, status: int) -> None:
+    if answer.failure is not None:
+        raise VerificationError(f"{name}: {what}: {answer.failure}")
+    if answer.status != status:
+        raise VerificationError(
+            f"{name}: {what}: expected {status}, got {answer.status}: {answer.body[:200].decode(errors='replace')}"
+        )

@@ -1,0 +1,254 @@
+"""The virtual user: a Locust user whose requests are due when its own schedule says, not when the last one ended.
+
+A scenario is a file in `scenarios/` with one subclass and its weighted tasks; everything a trial needs beside it
+(schedule, phases, samples) is here, and works the same under the harness and by hand.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+from locust import User, events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import MasterRunner
+from servers.users import PASSWORD, user_name
+
+from loadtests import arrivals, control, credentials, samples, server_timing
+from loadtests.client import Answer, HttpClient
+from loadtests.phases import Phase, Phases
+from loadtests.recorder import Recorder
+
+_TIMEOUT_S = 10.0
+# A user that is behind at the end of a phase goes on for so long; what is then still unsent is dropped, and counted.
+_DRAIN_NS = 2_000_000_000
+
+
+@events.init_command_line_parser.add_listener
+def _add_options(parser: LocustArgumentParser) -> None:
+    group = parser.add_argument_group("authscale")
+    group.add_argument("--rate", type=float, default=20.0, help="Requests per second of all users together")
+    group.add_argument("--warm-up", type=float, default=0.0, help="Seconds before the measured phase")
+    group.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
+    group.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
+    group.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
+    group.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
+
+
+class Shared:
+    """What all users of one process share; hangs on Locust's environment for the length of one test."""
+
+    def __init__(self, environment: Environment, users: int) -> None:
+        options = environment.parsed_options
+        folder = os.environ.get(control.VARIABLE)
+        self.folder = Path(folder) if folder else None
+        self.options = options
+        self.rate_per_user = options.rate / users
+        self.recorder = Recorder()
+        self.phases = Phases(users, options.warm_up, options.duration, self.folder)
+        self.host = environment.host or ""
+        self.next_user = 0
+        self._environment = environment
+        gevent.spawn(self.phases.conduct, self._started, self._finish)
+
+    def number(self) -> int:
+        """The next user's number."""
+        self.next_user += 1
+        return self.next_user - 1
+
+    def _started(self, phase: Phase, text: str) -> None:
+        if phase is self.phases.login and text:
+            self.host = text
+        # what the start-up left behind is not collected in the middle of a request
+        gc.collect()
+        gc.freeze()
+
+    def _finish(self) -> None:
+        runner = self._environment.runner
+        if runner is not None:
+            runner.quit()
+
+
+@events.test_start.add_listener
+def _start(environment: Environment, **_: Any) -> None:
+    if isinstance(environment.runner, MasterRunner):
+        return
+    users = environment.runner.target_user_count or environment.parsed_options.num_users or 1
+    # which task comes next is Locust's throw of its dice; seeded, so that every cell of a block gets the same ones
+    random.seed(environment.parsed_options.arrival_seed)
+    environment.authscale = Shared(environment, users)
+
+
+@events.quitting.add_listener
+def _write_samples(environment: Environment, **_: Any) -> None:
+    shared = getattr(environment, "authscale", None)
+    if shared is None:
+        return
+    if shared.options.samples:
+        shared.recorder.write(Path(shared.options.samples))
+    if shared.folder:
+        total = environment.stats.total
+        counts = {"requests": total.num_requests, "failures": total.num_failures}
+        control.give(shared.folder, control.COUNTS, json.dumps(counts))
+
+
+class VirtualUser(User):
+    """One signed-in user on one connection. Subclasses add tasks that call `me`, `profile`, `login`, `logout`."""
+
+    abstract = True
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.shared: Shared = environment.authscale
+        self.number = self.shared.number()
+        self.name = user_name(self.number % self.shared.options.accounts, self.shared.options.accounts)
+        self.signed_in = False
+        self._credential = credentials.NOTHING
+        self._phase = self.shared.phases.login
+        self._schedule: Iterator[float] = iter(())
+        self._due_ns = 0
+        self._was_busy = False
+
+    def on_start(self) -> None:
+        """Sign in before anything is measured, then wait for the first request to be due."""
+        self.shared.phases.enter(self.shared.phases.login)
+        address = urlsplit(self.shared.host)
+        self._client = HttpClient(address.hostname or "", address.port or 80, _TIMEOUT_S)
+        self._due_ns = time.monotonic_ns()
+        self.login()
+        self._enter(self.shared.phases.warm_up)
+        self.wait()
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def wait_time(self) -> float:
+        """Seconds until the next request is due; 0 when it already is, and then it counts from when it was due."""
+        while True:
+            self._due_ns = self._phase.start_ns + round(next(self._schedule) * 1e9)
+            now_ns, end_ns = time.monotonic_ns(), self._phase.start_ns + self._phase.length_ns
+            if self._due_ns >= end_ns:
+                phases = self.shared.phases
+                self._enter(phases.measured if self._phase is phases.warm_up else phases.end)
+            elif now_ns > end_ns + _DRAIN_NS:
+                self._record("", Answer(started_ns=0), samples.DROPPED, credentials.NOTHING)
+            else:
+                self._was_busy = self._due_ns <= now_ns
+                return max(0.0, (self._due_ns - now_ns) / 1e9)
+
+    def login(self) -> None:
+        """POST /login, and keep what the reply says to send from now on."""
+        body = json.dumps({"username": self.name, "password": PASSWORD}).encode()
+        answer = self._send("login", b"POST", b"/login", body=body, credential=credentials.NOTHING)
+        if answer.status == HTTPStatus.OK:
+            self._credential = credentials.from_reply(answer.body, answer.set_cookies)
+            self.signed_in = True
+
+    def me(self) -> None:
+        """GET /me, an authenticated read."""
+        self._send("me", b"GET", b"/me", credential=self._credential)
+
+    def profile(self) -> None:
+        """POST /profile, a change of state; a scheme whose state lives with the client answers a new credential."""
+        body = json.dumps({"display_name": f"{self.name} at {self._due_ns}"}).encode()
+        answer = self._send("profile", b"POST", b"/profile", body=body, credential=self._credential, changes=True)
+        if answer.status == HTTPStatus.OK and b'"credential"' in answer.body:
+            self._credential = credentials.from_reply(answer.body, answer.set_cookies)
+
+    def logout(self) -> None:
+        """POST /logout, and forget the credential whatever the answer."""
+        self._send(
+            "logout", b"POST", b"/logout", credential=self._credential, changes=True, expected=HTTPStatus.NO_CONTENT
+        )
+        self._credential = credentials.NOTHING
+        self.signed_in = False
+
+    def _enter(self, phase: Phase) -> None:
+        self.shared.phases.enter(phase)
+        self._phase = phase
+        seed = (self.shared.options.arrival_seed, phase.name, self.number)
+        self._schedule = arrivals.poisson(self.shared.rate_per_user, seed)
+
+    def _send(
+        self,
+        operation: str,
+        method: bytes,
+        path: bytes,
+        *,
+        credential: credentials.Credential,
+        body: bytes = b"",
+        changes: bool = False,
+        expected: int = HTTPStatus.OK,
+    ) -> Answer:
+        lines = credential.line + (credential.state_change_line if changes else b"")
+        answer = self._client.request(method, path, lines, body)
+        outcome = _outcome(answer, expected, self.name if operation == "me" and credential.line else "")
+        self._record(operation, answer, outcome, credential)
+        self._tell_locust(operation, method, path, answer, outcome)
+        return answer
+
+    def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
+        timing = server_timing.parse(answer.headers.get(b"server-timing"))
+        self.shared.recorder.add(
+            self._due_ns,
+            answer.started_ns,
+            answer.first_byte_ns,
+            answer.ended_ns,
+            self._was_busy,
+            self.number,
+            operation,
+            self._phase.name,
+            answer.status,
+            outcome,
+            timing.replica,
+            answer.request_head_bytes,
+            answer.request_body_bytes,
+            answer.response_head_bytes,
+            answer.response_body_bytes,
+            len(credential.line),
+            timing.auth_ns,
+            timing.store_ns,
+            timing.queue_ns,
+            answer.connection_reused,
+        )
+
+    def _tell_locust(self, operation: str, method: bytes, path: bytes, answer: Answer, outcome: str) -> None:
+        since_ns = self._due_ns if self._was_busy else answer.started_ns
+        self.environment.events.request.fire(
+            request_type=method.decode(),
+            name=path.decode(),
+            response_time=(answer.ended_ns - since_ns) / 1e6,
+            response_length=answer.response_head_bytes + answer.response_body_bytes,
+            response=None,
+            context={"operation": operation},
+            exception=None
+            if outcome == samples.OK
+            else answer.failure or UnexpectedAnswerError(outcome, answer.status),
+        )
+
+
+class UnexpectedAnswerError(Exception):
+    """Shown by Locust's failure table: the outcome and the status."""
+
+
+def _outcome(answer: Answer, expected: int, name: str) -> str:
+    if isinstance(answer.failure, TimeoutError):
+        return samples.TIMEOUT
+    if answer.failure is not None:
+        return samples.FAILED
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return samples.REFUSED
+    if answer.status != expected or name.encode() not in answer.body:
+        return samples.ERROR
+    return samples.OK

@@ -1,0 +1,81 @@
+"""Nothing outlives a harness, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from topology import reaper
+
+# A harness with a child in another session, and that child's own child: what process groups do not reach.
+_HARNESS = """
+import subprocess, sys, time
+from topology.reaper import Reaper
+with Reaper() as reaper:
+    import os
+    child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+    subprocess.Popen([sys.executable, "-c", child], env={**os.environ, **reaper.environment}, start_new_session=True)
+    print(reaper.folder, *reaper.environment.values(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def _until(condition, what: str, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)  # polls a condition, up to a deadline
+
+
+def _start() -> tuple[subprocess.Popen[str], Path, str]:
+    harness = subprocess.Popen([sys.executable, "-c", _HARNESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder, marker = harness.stdout.readline().split()
+    _until(lambda: len(reaper._marked(marker)) == 2, "the child and grandchild did not start")
+    return harness, Path(folder), marker
+
+
+def _close(harness: subprocess.Popen[str]) -> None:
+    harness.wait(10)
+    harness.stdin.close()
+    harness.stdout.close()
+
+
+def test_a_killed_harness_leaves_no_process_and_no_folder():
+    harness, folder, marker = _start()
+    assert folder.is_dir()
+    os.kill(harness.pid, signal.SIGKILL)
+    _until(lambda: not reaper._marked(marker), "processes outlived a SIGKILL of their harness", 5)
+    _until(lambda: not folder.exists(), "the runtime folder was left", 5)
+    _close(harness)
+
+
+def test_a_harness_that_ends_well_takes_all_with_it():
+    harness, folder, marker = _start()
+    harness.stdin.close()
+    harness.wait(10)
+    harness.stdout.close()
+    assert reaper._marked(marker) == []
+    assert not folder.exists()
+
+
+def test_the_reaper_itself_ends_with_its_harness():
+    before = {process.pid for process in psutil.Process().children()}
+    with reaper.Reaper():
+        (own,) = {process.pid for process in psutil.Process().children()} - before
+    assert not psutil.pid_exists(own)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_to_the_reaper_do_not_disarm_it(number: signal.Signals):
+    harness, _, marker = _start()
+    (guard,) = [each for each in psutil.Process(harness.pid).children() if "topology.reaper" in each.cmdline()]
+    _until(lambda: guard.status() == psutil.STATUS_SLEEPING, "the reaper did not start")
+    guard.send_signal(number)
+    os.kill(harness.pid, signal.SIGKILL)
+    _until(lambda: not reaper._marked(marker), "a signalled reaper forgot its duty", 5)
+    _close(harness)

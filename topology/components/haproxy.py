@@ -1,0 +1,95 @@
+"""HAProxy, the balancer: keep-alive to both sides, connection checks only, one thread."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import socket
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from topology import binaries
+from topology.components.component import Component
+from topology.ports import LOOPBACK
+from topology.probes import http_ok
+
+POLICIES = ("roundrobin",)
+_TIMEOUT_S = 5.0
+
+# Checks open a connection and send no request: every request that a replica counts came from the load.
+# X-Request-Start carries microseconds because HAProxy's own timers stop at milliseconds.
+# http-reuse always: one pool of server connections for all clients, as a busy balancer has it.
+_CONFIG = """\
+global
+    nbthread 1
+    maxconn {max_connections}
+    stats socket {admin_socket} mode 600 level admin
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option forwardfor
+    option http-keep-alive
+    http-reuse always
+frontend public
+    bind {host}:{port}
+    http-request set-header X-Request-Start "t=%[date(0,us)]"
+    default_backend replicas
+backend replicas
+    balance {policy}
+    default-server check inter 1s
+{servers}
+"""
+
+
+def haproxy(
+    name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path
+) -> Component:
+    """Write the configuration and describe the process. `replica_ports` maps replica name to port."""
+    servers = "\n".join(f"    server {replica} {LOOPBACK}:{at}" for replica, at in replica_ports.items())
+    config.write_text(
+        _CONFIG.format(
+            host=LOOPBACK,
+            port=port,
+            policy=policy,
+            servers=servers,
+            admin_socket=admin_socket,
+            max_connections=max_connections(),
+        )
+    )
+    return Component(
+        name=name,
+        kind="balancer",
+        argv=(binaries.find("haproxy").path, "-db", "-f", str(config)),
+        port=port,
+        probe=partial(http_ok, LOOPBACK, port, "/healthz"),
+    )
+
+
+def max_connections() -> int:
+    """Clients at once that the limit on open files allows: each takes two, and HAProxy keeps some for itself."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 20_000
+    return most if limit == resource.RLIM_INFINITY else max(1, min(most, (limit - 200) // 2))
+
+
+def requests_per_replica(admin_socket: Path) -> dict[str, int]:
+    """Requests that the balancer sent to each replica since it started (`lbtot`... counted by `req_tot`).
+
+    Raises OSError when the balancer does not answer.
+    """
+    rows = csv.DictReader(_ask(admin_socket, "show stat").removeprefix("# ").splitlines())
+    return {
+        row["svname"]: int(row["req_tot"]) for row in rows if row["pxname"] == "replicas" and row["svname"] != "BACKEND"
+    }
+
+
+def _ask(admin_socket: Path, command: str) -> str:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_TIMEOUT_S)
+        connection.connect(str(admin_socket))
+        connection.sendall(command.encode() + b"\n")
+        chunks = iter(lambda: connection.recv(65536), b"")
+        return b"".join(chunks).decode()

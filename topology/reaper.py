@@ -1,0 +1,107 @@
+"""The reaper: ends every process of a harness that died, however it died.
+
+A harness that is killed with SIGKILL cannot stop its servers. So it starts this small process first and holds one end
+of its standard input; each child carries a marker in its environment. When the pipe closes, and the harness did not
+say goodbye, the reaper ends every process that carries the marker (grandchildren too, whoever their parent now is)
+and removes the runtime folder with its sockets.
+
+A marker in the environment has no gap between starting a process and noting its id, and needs no kernel feature:
+parent-death signals do not reach grandchildren, and process groups are left by whoever calls setsid.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+MARKER = "AUTHSCALE_MARKER"
+_GOODBYE = b"goodbye\n"
+_TERM_S = 1.0
+
+
+class Reaper:
+    """Context of one harness process: a runtime folder for sockets, and the promise that nothing outlives it.
+
+    Attributes:
+        folder: a new folder with a short path (a Unix socket's path holds some 100 bytes), removed at the end.
+        environment: what each child's environment must hold.
+
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="authscale-"))
+        self.environment = {MARKER: secrets.token_hex(16)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "topology.reaper", self.environment[MARKER], str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            # a session of its own: what ends the harness's process group must not end the reaper
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end_marked(self.environment[MARKER])
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._process:
+            self._process.communicate(_GOODBYE)
+
+
+def end_marked(marker: str) -> None:
+    """End every process that carries the marker: TERM, a second, KILL."""
+    processes = _marked(marker)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=_TERM_S)
+    for process in {*alive, *_marked(marker)}:
+        _signal(process, signal.SIGKILL)
+
+
+def _marked(marker: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) == marker and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.Error, OSError):  # somebody else's, or gone meanwhile
+            continue
+    return found
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def main(marker: str, folder: str) -> None:
+    """Wait for the harness to say goodbye or die."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.stdin.buffer.read() == _GOODBYE:
+        return
+    end_marked(marker)
+    time.sleep(0.2)  # a child that was being started in that moment has its environment by now
+    end_marked(marker)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
