@@ -104,7 +104,8 @@ def explain(command):
     said = read(LOG) or ""
     for sign, meaning in CAUSES:
         if sign in said:
-            detail = next((line.strip() for line in said.splitlines() if line.startswith("ERROR:") and sign in line), "")
+            errors = [line.strip() for line in said.splitlines() if line.startswith("ERROR:") and sign in line]
+            detail = errors[0] if errors else ""
             return "%s%s (all of it in %s)" % (meaning, " [%s]" % detail[7:] if detail else "", os.path.basename(LOG))
     last = [line for line in said.splitlines() if line.strip()][-1:] or ["no output"]
     return "%s failed: %s (all of it in %s)" % (os.path.basename(command[0]), last[0].strip(), os.path.basename(LOG))

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from servers.users import HashCost
-
 from loadtests.experiment import Cell, Experiment, Load
+from servers.users import HashCost
 from topology.components.haproxy import POLICIES
 from topology.spec import (
     MAX_REPLICAS,

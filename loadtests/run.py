@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -49,7 +50,7 @@ class SetupError(RuntimeError):
 def main(argv: list[str] | None = None) -> int:
     """Parse, check everything, run; every failure that a user can meet is one line."""
     arguments = vars(_parser().parse_args(argv))
-    results = Path(arguments.pop("results"))
+    results = Path(arguments.pop("results")).absolute()
     console = Console(stderr=False)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
@@ -107,9 +108,7 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
         for position, cell in enumerate(block, start=1):
             path = around.run_folder / "trials" / str(number) / cell.id / "trial.json"
             earlier = json.loads(path.read_text())["invalid_reasons"] if attempt > 1 else None
-            record = run_trial(
-                around, cell, number, position, earlier, lambda step, cell=cell: shown.doing(number, cell.id, step)
-            )
+            record = run_trial(around, cell, number, position, earlier, partial(shown.doing, number, cell.id))
             if not record["valid"] and attempt < ATTEMPTS:
                 again.append(cell)
             else:

@@ -7,6 +7,8 @@ History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_s
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 FORMAT = 1
@@ -23,31 +25,29 @@ FAILED = "failed"  # no answer: connection refused, reset, closed early
 DROPPED = "dropped"  # due, and never sent: its user was still busy when the trial ended
 OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED)
 
-SCHEMA = pa.schema(
-    [
-        # nanoseconds of the generator's monotonic clock; comparable within one file only
-        ("due_ns", pa.int64()),
-        ("started_ns", pa.int64()),
-        ("first_byte_ns", pa.int64()),
-        ("ended_ns", pa.int64()),
-        ("user_was_busy", pa.bool_()),
-        ("user", pa.int32()),
-        ("operation", pa.dictionary(pa.int8(), pa.string())),
-        ("phase", pa.dictionary(pa.int8(), pa.string())),
-        ("status", pa.int16()),
-        ("outcome", pa.dictionary(pa.int8(), pa.string())),
-        ("replica", pa.dictionary(pa.int16(), pa.string())),
-        # octets on the socket
-        ("request_head_bytes", pa.int32()),
-        ("request_body_bytes", pa.int32()),
-        ("response_head_bytes", pa.int32()),
-        ("response_body_bytes", pa.int32()),
-        ("credential_bytes", pa.int32()),
-        # what the replica said in Server-Timing, nanoseconds; -1 where there was no answer
-        ("auth_ns", pa.int64()),
-        ("store_ns", pa.int64()),
-        ("queue_ns", pa.int64()),
-        ("connection_reused", pa.bool_()),
-    ],
-    metadata={METADATA_KEY: str(FORMAT).encode()},
-)
+_COLUMNS: list[tuple[str, Any]] = [
+    # nanoseconds of the generator's monotonic clock; comparable within one file only
+    ("due_ns", pa.int64()),
+    ("started_ns", pa.int64()),
+    ("first_byte_ns", pa.int64()),
+    ("ended_ns", pa.int64()),
+    ("user_was_busy", pa.bool_()),
+    ("user", pa.int32()),
+    ("operation", pa.dictionary(pa.int8(), pa.string())),
+    ("phase", pa.dictionary(pa.int8(), pa.string())),
+    ("status", pa.int16()),
+    ("outcome", pa.dictionary(pa.int8(), pa.string())),
+    ("replica", pa.dictionary(pa.int16(), pa.string())),
+    # octets on the socket
+    ("request_head_bytes", pa.int32()),
+    ("request_body_bytes", pa.int32()),
+    ("response_head_bytes", pa.int32()),
+    ("response_body_bytes", pa.int32()),
+    ("credential_bytes", pa.int32()),
+    # what the replica said in Server-Timing, nanoseconds; -1 where there was no answer
+    ("auth_ns", pa.int64()),
+    ("store_ns", pa.int64()),
+    ("queue_ns", pa.int64()),
+    ("connection_reused", pa.bool_()),
+]
+SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})

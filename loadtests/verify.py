@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
-from servers.users import PASSWORD, user_name
-
 from loadtests import credentials
 from loadtests.client import Answer, HttpClient
 from loadtests.credentials import Credential
 from servers import stores
+from servers.users import PASSWORD, user_name
 from topology.local import RunningTopology
 from topology.spec import NO_STORE
 

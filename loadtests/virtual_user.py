@@ -16,18 +16,19 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import gevent
 from locust import User, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner
-from servers.users import PASSWORD, user_name
 
 from loadtests import arrivals, control, credentials, samples, server_timing
 from loadtests.client import Answer, HttpClient
 from loadtests.phases import Phase, Phases
 from loadtests.recorder import Recorder
+from servers.users import PASSWORD, user_name
 
 _TIMEOUT_S = 10.0
 # A user that is behind at the end of a phase goes on for so long; what is then still unsent is dropped, and counted.
@@ -36,20 +37,20 @@ _DRAIN_NS = 2_000_000_000
 
 @events.init_command_line_parser.add_listener
 def _add_options(parser: LocustArgumentParser) -> None:
-    group = parser.add_argument_group("authscale")
-    group.add_argument("--rate", type=float, default=20.0, help="Requests per second of all users together")
-    group.add_argument("--warm-up", type=float, default=0.0, help="Seconds before the measured phase")
-    group.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
-    group.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
-    group.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
-    group.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
+    # not in a group of their own: Locust marks what its web page may show on the parser itself
+    parser.add_argument("--rate", type=float, default=20.0, help="Requests per second of all users together")
+    parser.add_argument("--warm-up", type=float, default=0.0, help="Seconds before the measured phase")
+    parser.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
+    parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
+    parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
+    parser.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
 
 
 class Shared:
     """What all users of one process share; hangs on Locust's environment for the length of one test."""
 
     def __init__(self, environment: Environment, users: int) -> None:
-        options = environment.parsed_options
+        options: Any = environment.parsed_options
         folder = os.environ.get(control.VARIABLE)
         self.folder = Path(folder) if folder else None
         self.options = options
@@ -79,19 +80,25 @@ class Shared:
             runner.quit()
 
 
+# Locust's environment is what its events hand around; what this process shares is kept beside it
+_of_environment: WeakKeyDictionary[Environment, Shared] = WeakKeyDictionary()
+
+
 @events.test_start.add_listener
 def _start(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
         return
-    users = environment.runner.target_user_count or environment.parsed_options.num_users or 1
+    options: Any = environment.parsed_options
+    runner: Any = environment.runner
+    users = runner.target_user_count or options.num_users or 1
     # which task comes next is Locust's throw of its dice; seeded, so that every cell of a block gets the same ones
-    random.seed(environment.parsed_options.arrival_seed)
-    environment.authscale = Shared(environment, users)
+    random.seed(options.arrival_seed)
+    _of_environment[environment] = Shared(environment, users)
 
 
 @events.quitting.add_listener
 def _write_samples(environment: Environment, **_: Any) -> None:
-    shared = getattr(environment, "authscale", None)
+    shared = _of_environment.get(environment)
     if shared is None:
         return
     if shared.options.samples:
@@ -109,7 +116,7 @@ class VirtualUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.shared: Shared = environment.authscale
+        self.shared: Shared = _of_environment[environment]
         self.number = self.shared.number()
         self.name = user_name(self.number % self.shared.options.accounts, self.shared.options.accounts)
         self.signed_in = False

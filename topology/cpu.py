@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
+
+_LINUX = platform.system() == "Linux"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def process_cpu_ns(pid: int) -> int:
     the id is the complement of the pid over three bits of kind, 2 being the scheduler's); elsewhere psutil's figure.
     Raises OSError or psutil.NoSuchProcess when the process is gone.
     """
-    if sys.platform == "linux":
+    if _LINUX:
         return time.clock_gettime_ns((~pid << 3) | 2)
     times = psutil.Process(pid).cpu_times()
     return int((times.user + times.system) * 1e9)

@@ -26,10 +26,10 @@ from topology.local import Accounts, make_secret, running
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, SpecError, Topology, uses_store
+from topology.spec import NO_STORE, SpecError, Topology, one_of, scheme_names, uses_store
 
 _FOLDER = Path(".up")
-_START_S, _STOP_S, _POLL_S, _CHECK_S = 90.0, 30.0, 0.05, 1.0
+_START_S, _STOP_S, _POLL_S, _CHECK_S = 90.0, 30.0, 0.05, 0.1
 _ACCOUNTS = 1000
 
 
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def _topology(arguments: dict[str, Any]) -> Topology:
     scheme, store = arguments["scheme"], arguments["store"]
     if store is None:
-        Topology(scheme, "memory", 1) if scheme == "session" else Topology(scheme, NO_STORE, 1)
+        one_of("scheme", scheme, scheme_names())
         arguments["store"] = "redis" if uses_store(scheme) else NO_STORE
     return Topology(**arguments)
 
@@ -108,7 +108,7 @@ def _serve(topology: Topology) -> int:
                 _write_state(topology, servers.url, servers.replica_urls)
                 while not ended:
                     servers.check()
-                    time.sleep(_CHECK_S if not ended else 0)
+                    time.sleep(_CHECK_S)
         finally:
             (_FOLDER / "state.json").unlink(missing_ok=True)
     return 0
@@ -169,9 +169,8 @@ def _print_how_to(state: dict[str, Any]) -> None:
     }.get(state["scheme"], f"curl -s {url}/me")
     lines = [
         f"{state['topology']} is up at {url}",
-        *(f"  {name}: {address}" for name, address in state["replicas"].items()),
-        f"users {users.user_name(0, _ACCOUNTS)} to {users.user_name(_ACCOUNTS - 1, _ACCOUNTS)}, "
-        f"password {users.PASSWORD}; logs in .up/logs",
+        *(f"  {replica}: {address}" for replica, address in state["replicas"].items()),
+        f"users {name} to {users.user_name(_ACCOUNTS - 1, _ACCOUNTS)}, password {users.PASSWORD!r}; logs in .up/logs",
         f"log in:  {log_in}",
         f"then:    {then}",
         "end it:  make down",
