@@ -82,7 +82,7 @@ class HttpClient:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(request)
         reader = _Reader(answer)
-        parser = httptools.HttpResponseParser(reader)
+        parser = reader.parser
         received = b""
         while not reader.complete:
             data = self._socket.recv(_RECEIVE_BYTES)
@@ -95,7 +95,7 @@ class HttpClient:
         answer.status = parser.get_status_code()
         answer.response_head_bytes = received.index(b"\r\n\r\n") + 4
         answer.response_body_bytes = len(received) - answer.response_head_bytes
-        if not parser.should_keep_alive():
+        if not reader.keep_alive:
             self.close()
 
 
@@ -104,7 +104,9 @@ class _Reader:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self.parser = httptools.HttpResponseParser(self)
         self.complete = False
+        self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -117,3 +119,5 @@ class _Reader:
 
     def on_message_complete(self) -> None:
         self.complete = True
+        # asked here: after the callback the parser is ready for the next message and has forgotten this one
+        self.keep_alive = self.parser.should_keep_alive()

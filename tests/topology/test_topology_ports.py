@@ -15,7 +15,7 @@ def test_ports_are_distinct_and_can_be_bound():
             probe.bind((ports.LOOPBACK, port))
 
 
-def test_busy_ports_are_passed_over(monkeypatch: pytest.MonkeyPatch):
+def test_busy_ports_are_passed_over():
     with socket.socket() as taken:
         taken.bind((ports.LOOPBACK, 0))
         taken.listen(1)

@@ -18,7 +18,8 @@ import subprocess, sys, time
 from topology.reaper import Reaper
 with Reaper() as reaper:
     import os
-    child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+    nap = "import time; time.sleep(60)"
+    child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{nap}']); {nap}"
     subprocess.Popen([sys.executable, "-c", child], env={**os.environ, **reaper.environment}, start_new_session=True)
     print(reaper.folder, *reaper.environment.values(), flush=True)
     sys.stdin.read()
@@ -33,7 +34,9 @@ def _until(condition, what: str, seconds: float = 10.0) -> None:
 
 
 def _start() -> tuple[subprocess.Popen[str], Path, str]:
-    harness = subprocess.Popen([sys.executable, "-c", _HARNESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    harness = subprocess.Popen(
+        [sys.executable, "-c", _HARNESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     folder, marker = harness.stdout.readline().split()
     _until(lambda: len(reaper._marked(marker)) == 2, "the child and grandchild did not start")
     return harness, Path(folder), marker

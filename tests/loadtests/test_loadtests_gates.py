@@ -1,0 +1,105 @@
+"""Samples in, reasons out: each gate closes on what it is for, and stays open on a good trial."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from loadtests import gates, samples
+from loadtests.recorder import Recorder
+
+MS = 1_000_000
+
+
+def _add(recorder: Recorder, **changes: object) -> None:
+    sample = {
+        "due_ns": 0, "started_ns": 100_000, "first_byte_ns": 2 * MS, "ended_ns": 2 * MS + 100_000,
+        "user_was_busy": False, "user": 0, "operation": "me", "phase": "measured", "status": 200, "outcome": "ok",
+        "replica": "replica-0", "request_head_bytes": 100, "request_body_bytes": 0, "response_head_bytes": 200,
+        "response_body_bytes": 50, "credential_bytes": 47, "auth_ns": 10, "store_ns": 5, "queue_ns": 1,
+        "connection_reused": True,
+    } | changes  # fmt: skip
+    recorder.add(*sample.values())
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> gates.Sent:
+    recorder = Recorder()
+    _add(recorder, phase="login", operation="login", ended_ns=90 * MS)
+    _add(recorder, phase="warm-up", ended_ns=50 * MS)
+    for _ in range(96):
+        _add(recorder)
+    _add(recorder, outcome="refused", status=401)
+    _add(recorder, user_was_busy=True, due_ns=0, started_ns=5 * MS, ended_ns=8 * MS)
+    _add(recorder, started_ns=3 * MS, ended_ns=4 * MS)
+    _add(recorder, outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, replica="")
+    recorder.write(tmp_path / "samples.parquet")
+    return gates.read_sent(tmp_path / "samples.parquet")
+
+
+def test_the_measured_phase_is_counted_and_nothing_else(sent: gates.Sent):
+    assert (sent.scheduled, sent.sent, sent.dropped, sent.recorded, sent.failed_logins) == (100, 99, 1, 101, 0)
+    assert sent.outcomes == {"ok": 98, "refused": 1, "dropped": 1}
+
+
+def test_lateness_is_the_idle_users_alone_and_busy_ones_wait_since_due(sent: gates.Sent):
+    assert sent.late == 1  # started 3 ms after it was due, idle; the busy one is the server's doing
+    assert sent.lateness_p50_ms == pytest.approx(0.1)
+    assert sent.response_p50_ms == pytest.approx(2.0)
+    assert sent.response_p99_ms > 2.0  # 8 ms, from when it was due
+
+
+def test_the_schema_is_the_contract(tmp_path: Path):
+    recorder = Recorder()
+    _add(recorder)
+    recorder.write(tmp_path / "s.parquet")
+    schema = pq.read_schema(tmp_path / "s.parquet")
+    assert schema.equals(samples.SCHEMA)
+    assert schema.metadata[samples.METADATA_KEY] == b"1"
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+_GOOD = gates.Sent(
+    scheduled=100, sent=100, dropped=0, late=0, recorded=150, failed_logins=0, outcomes={"ok": 100},
+    lateness_p50_ms=0.1, lateness_p99_ms=0.3, response_p50_ms=1.0, response_p99_ms=5.0,
+)  # fmt: skip
+_CALM = {"generator_cpu_share": 0.2, "steal_share": 0.0, "refusals_expected": False, "balanced": 100, "locust": 150}
+
+
+def test_a_good_trial_has_nothing_against_it():
+    assert gates.reasons_against(_GOOD, **_CALM) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "around", "said"),
+    [
+        ({"lateness_p99_ms": 1.2}, {}, "generator late: p99 1.20 ms over 1.00 ms"),
+        ({"scheduled": 104, "outcomes": {"ok": 100}}, {}, "rate missed: 3.8% of the requests"),
+        ({"dropped": 1}, {}, "1 requests dropped"),
+        ({}, {"generator_cpu_share": 0.71}, "generator used 71% of its core"),
+        ({}, {"steal_share": 0.03}, "the machine lost 3.0% to steal"),
+        (
+            {"outcomes": {"ok": 90, "error": 7, "timeout": 2, "failed": 1}},
+            {},
+            "wrong answers: 7 error, 2 timeout, 1 failed",
+        ),
+        ({"outcomes": {"ok": 50, "refused": 50}}, {}, "wrong answers: 50 refused"),
+        ({"failed_logins": 2}, {}, "2 sign-ins before the load failed"),
+        ({}, {"balanced": 99}, "the balancer counted 99 requests and 100 were sent"),
+        ({}, {"locust": 151}, "Locust counted 151 requests and 150 were recorded"),
+        ({"sent": 0, "scheduled": 0}, {"balanced": 0}, "nothing was sent"),
+    ],
+)
+def test_each_gate_closes(sent: dict, around: dict, said: str):
+    reasons = gates.reasons_against(replace(_GOOD, **sent), **{**_CALM, **around})
+    assert any(reason.startswith(said) for reason in reasons), reasons
+
+
+def test_a_slower_server_makes_room_for_lateness():
+    assert gates.reasons_against(replace(_GOOD, lateness_p99_ms=2.9, response_p99_ms=30.0), **_CALM) == []
+
+
+def test_refusals_are_a_finding_where_the_store_is_not_shared():
+    refused = replace(_GOOD, outcomes={"ok": 25, "refused": 75})
+    assert gates.reasons_against(refused, **{**_CALM, "refusals_expected": True}) == []
