@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from loadtests import control, gates, machine
 from loadtests.experiment import Cell, Experiment
-from loadtests.generator import Generator
-from loadtests.verify import verify
+from loadtests.generator import Generator, GeneratorError
+from loadtests.verify import VerificationError, verify
 from servers import stores
 from topology.components.valkey import StoreCounters
 from topology.cpu import Cores, Usage
@@ -78,6 +81,7 @@ def run_trial(
     with (
         generator,
         running(cell.topology, around.accounts, logs=logs, reaper=around.reaper, cores=around.cores.servers) as servers,
+        _naming_the_dead(servers),
     ):
         doing("verifying")
         verified = verify(servers, accounts)
@@ -109,6 +113,16 @@ def run_trial(
     }
     _write(folder / "trial.json", record)
     return record
+
+
+@contextlib.contextmanager
+def _naming_the_dead(servers: RunningTopology) -> Iterator[None]:
+    """When something fails because a server died, say that it died, with its last log lines."""
+    try:
+        yield
+    except (VerificationError, GeneratorError, OSError, psutil.NoSuchProcess):
+        servers.check()
+        raise
 
 
 def refusals_expected(topology: Topology) -> bool:

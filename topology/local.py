@@ -119,7 +119,7 @@ def _start_all(
     store_port, balancer_port, *replica_ports = free_ports(2 + topology.replicas)
 
     def start(component: Component) -> RunningComponent:
-        each = RunningComponent(component, logs / f"{component.name}.log", reaper.environment, cores)
+        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores)
         stack.callback(each.stop)
         started.running.append(each)
         return each

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from topology.components.component import Component
 from topology.cpu import Usage, pinned, usage
+from topology.reaper import Reaper
 
 _LAST_LINES = 8
 _POLL_S = 0.01
@@ -24,14 +24,14 @@ class ComponentError(RuntimeError):
 class RunningComponent:
     """A started component. Its output goes to `log`, which outlives it."""
 
-    def __init__(self, component: Component, log: Path, environment: Mapping[str, str], cores: frozenset[int]) -> None:
+    def __init__(self, component: Component, log: Path, reaper: Reaper, cores: frozenset[int]) -> None:
         self.component = component
         self.log = log
         with log.open("ab") as output, pinned(cores):
             try:
                 self._process = subprocess.Popen(
                     component.argv,
-                    env={**component.env, **environment},
+                    env={**component.env, **reaper.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -40,6 +40,7 @@ class RunningComponent:
                 )
             except OSError as error:
                 raise ComponentError(f"{component.name} cannot be started: {component.argv[0]}: {error}") from error
+        reaper.note(self._process.pid)
 
     @property
     def pid(self) -> int:

@@ -6,7 +6,9 @@ say goodbye, the reaper ends every process that carries the marker (grandchildre
 and removes the runtime folder with its sockets.
 
 A marker in the environment has no gap between starting a process and noting its id, and needs no kernel feature:
-parent-death signals do not reach grandchildren, and process groups are left by whoever calls setsid.
+parent-death signals do not reach grandchildren, and process groups are left by whoever calls setsid. Servers that write
+their title over their environment (Valkey, PostgreSQL) lose the marker a moment after their start, so every process is
+noted in the runtime folder as well, and ended with its descendants.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Self
 import psutil
 
 MARKER = "AUTHSCALE_MARKER"
+_NOTE = "process-"
 _GOODBYE = b"goodbye\n"
 _TERM_S = 1.0
 
@@ -57,28 +60,47 @@ class Reaper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end_marked(self.environment[MARKER])
+        end_all(self.environment[MARKER], self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._process:
             self._process.communicate(_GOODBYE)
 
+    def note(self, pid: int) -> None:
+        """Keep a started process on record; its start time tells it from a later process with the same id."""
+        try:
+            (self.folder / f"{_NOTE}{pid}").write_text(repr(psutil.Process(pid).create_time()))
+        except psutil.NoSuchProcess:
+            return
 
-def end_marked(marker: str) -> None:
-    """End every process that carries the marker: TERM, a second, KILL."""
-    processes = _marked(marker)
+
+def end_all(marker: str, folder: Path) -> None:
+    """End every process that carries the marker or is noted: TERM, a second, KILL."""
+    processes = _marked(marker) | _noted(folder)
     for process in processes:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=_TERM_S)
-    for process in {*alive, *_marked(marker)}:
+    _, alive = psutil.wait_procs(list(processes), timeout=_TERM_S)
+    for process in {*alive, *_marked(marker), *_noted(folder)}:
         _signal(process, signal.SIGKILL)
 
 
-def _marked(marker: str) -> list[psutil.Process]:
-    found = []
+def _noted(folder: Path) -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    for note in folder.glob(f"{_NOTE}*"):
+        try:
+            process = psutil.Process(int(note.name.removeprefix(_NOTE)))
+            if repr(process.create_time()) == note.read_text():
+                found |= {process, *process.children(recursive=True)}
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _marked(marker: str) -> set[psutil.Process]:
+    found = set()
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARKER) == marker and process.pid != os.getpid():
-                found.append(process)
+                found.add(process)
         except (psutil.Error, OSError):  # somebody else's, or gone meanwhile
             continue
     return found
@@ -97,9 +119,9 @@ def main(marker: str, folder: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     if sys.stdin.buffer.read() == _GOODBYE:
         return
-    end_marked(marker)
+    end_all(marker, Path(folder))
     time.sleep(0.2)  # a child that was being started in that moment has its environment by now
-    end_marked(marker)
+    end_all(marker, Path(folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -62,7 +62,7 @@ def test_a_harness_that_ends_well_takes_all_with_it():
     harness.stdin.close()
     harness.wait(10)
     harness.stdout.close()
-    assert reaper._marked(marker) == []
+    assert not reaper._marked(marker)
     assert not folder.exists()
 
 
@@ -82,3 +82,20 @@ def test_signals_to_the_reaper_do_not_disarm_it(number: signal.Signals):
     os.kill(harness.pid, signal.SIGKILL)
     _until(lambda: not reaper._marked(marker), "a signalled reaper forgot its duty", 5)
     _close(harness)
+
+
+def test_a_process_that_overwrote_its_environment_is_ended_too():
+    with reaper.Reaper() as context:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        context.note(child.pid)
+    assert not psutil.pid_exists(child.pid)
+    child.wait(5)
+
+
+def test_a_later_process_with_the_same_id_is_left_alone():
+    with reaper.Reaper() as context:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        (context.folder / f"process-{child.pid}").write_text("1.0")
+    assert child.poll() is None
+    child.kill()
+    child.wait(5)

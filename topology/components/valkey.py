@@ -32,6 +32,8 @@ def valkey(name: str, port: int, folder: str) -> Component:
         *("--bind", LOOPBACK, "--port", str(port)),
         *("--save", "", "--appendonly", "no"),
         *("--dir", folder),
+        # a title is written over the environment, and the environment says whose process this is
+        *("--set-proc-title", "no"),
         # a busy machine must not make the store fork, rewrite or evict in the middle of a trial
         *("--maxmemory-policy", "noeviction"),
     )
