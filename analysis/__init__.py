@@ -1,0 +1,1 @@
+"""What is learned: reads results/, never a live system."""

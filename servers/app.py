@@ -154,7 +154,10 @@ def _fields(*names: str) -> list[str]:
     if request.mimetype != "application/json":
         # also what keeps a plain form of another site out: it cannot send this type
         raise UnsupportedMediaType("send application/json")
-    document = request.get_json()
+    try:
+        document = request.get_json()
+    except RecursionError as error:
+        raise BadRequest("nested too deeply") from error
     if not isinstance(document, dict) or not all(isinstance(document.get(name), str) for name in names):
         raise BadRequest(f"send a JSON object with text in: {', '.join(names)}")
     return [document[name] for name in names]

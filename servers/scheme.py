@@ -36,13 +36,14 @@ class SchemeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a request is from, and the state that belongs to the sign-in."""
+    """Who a request is from and the sign-in's state; `expires` where the credential itself carries its end."""
 
     user: str
     role: str
     display_name: str
     serial: int
     session: Session | None = None
+    expires: int | None = None
 
 
 @dataclass(frozen=True)

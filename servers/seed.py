@@ -28,9 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         secret = "made" if _make_secret(arguments.secret) else "kept"
         users = "made" if _make_users(arguments.users_db, arguments.count, arguments.hash_cost) else "kept"
-    except (OSError, ValueError, sqlite3.Error) as error:
-        sys.stderr.write(f"authscale seed: {error}\n")
-        return 1
+    except sqlite3.Error as error:
+        return _fail(f"{arguments.users_db}: {error}")  # SQLite does not say which file
+    except (OSError, ValueError) as error:
+        return _fail(str(error))
     sys.stdout.write(f"{users} {arguments.users_db} ({arguments.count} users), {secret} {arguments.secret}\n")
     return 0
 
@@ -65,6 +66,11 @@ def _holds(path: Path, count: int, cost: HashCost) -> bool:
         database.close()
     parameters = f"$m={cost.memory_kib},t={cost.time_cost},p={cost.parallelism}$"
     return found == count and last is not None and parameters in last.password_hash
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"authscale seed: {message}\n")
+    return 1
 
 
 def _count(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Settings:
         return cls(
             scheme=scheme,
             store_url=store_url,
-            replica_name=environ.get("REPLICA_NAME", "replica-0"),
+            replica_name=_replica_name(environ),
             users_db=Path(_required(environ, "USERS_DB", "the path of a seeded user table")),
             keys=_keys(environ),
             session_idle_s=idle_s,
@@ -65,6 +66,13 @@ class Settings:
             token_audience=environ.get("TOKEN_AUDIENCE", cls.token_audience),
             store_timeout_ms=_seconds(environ, "STORE_TIMEOUT_MS", cls.store_timeout_ms),
         )
+
+
+def _replica_name(environ: Mapping[str, str]) -> str:
+    name = environ.get("REPLICA_NAME", "replica-0")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):  # it stands in a header of every answer
+        raise SettingsError(f"REPLICA_NAME={name!r} takes 1 to 64 letters, digits, dots, hyphens and underscores")
+    return name
 
 
 def _keys(environ: Mapping[str, str]) -> Keys:

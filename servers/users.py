@@ -91,9 +91,13 @@ class UserTable:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise ValueError(f"there is no user table at {path}")
+            raise ValueError(f"USERS_DB: there is no user table at {path}")
         self._uri = f"file:{path}?mode=ro&immutable=1"
         self._threads = threading.local()
+        try:
+            self._decoy()
+        except (sqlite3.Error, TypeError) as error:
+            raise ValueError(f"USERS_DB: {path} is no seeded user table: {error}") from error
 
     def find(self, name: str) -> Account | None:
         """The account of that name."""

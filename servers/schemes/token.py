@@ -59,7 +59,11 @@ class TokenScheme(WithoutSessions):
         claims = self._verify(token)
         try:
             return Identity(
-                _text(claims["sub"]), _text(claims["role"]), _text(claims["name"]), _whole(claims["serial"])
+                _text(claims["sub"]),
+                _text(claims["role"]),
+                _text(claims["name"]),
+                _whole(claims["serial"]),
+                expires=_whole(claims["exp"]),
             )
         except (KeyError, TypeError) as error:
             raise _invalid_token("a claim of ours is missing or of the wrong type") from error
@@ -75,20 +79,22 @@ class TokenScheme(WithoutSessions):
 
     def _issue(self, identity: Identity) -> Issued:
         now = int(time.time())
+        # a token that replaces another ends when that one would have: a stolen one must not be prolonged for ever
+        expires = identity.expires or now + self._ttl_s
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": identity.user,
             "iat": now,
             "nbf": now,
-            "exp": now + self._ttl_s,
+            "exp": expires,
             "jti": secrets.token_urlsafe(16),
             "role": identity.role,
             "name": identity.display_name,
             "serial": identity.serial,
         }
         token = self._jwt.encode(claims, self._key, _ALGORITHM, headers={"typ": _TYPE, "kid": self._kid})
-        return Issued({"kind": "bearer", "access_token": token, "token_type": "Bearer", "expires_in": self._ttl_s})
+        return Issued({"kind": "bearer", "access_token": token, "token_type": "Bearer", "expires_in": expires - now})
 
     def _verify(self, token: str) -> dict[str, Any]:
         if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):

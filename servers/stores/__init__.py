@@ -30,7 +30,10 @@ def open_store(url: str, timeout_ms: int) -> Store:
     scheme = urlsplit(url).scheme
     for module in _modules().values():
         if module.FACTS.url_scheme == scheme:
-            store: Store = module.open_store(url, timeout_ms)
+            try:
+                store: Store = module.open_store(url, timeout_ms)
+            except ValueError as error:
+                raise ValueError(f"STORE_URL={url!r}: {error}") from error
             return store
     known = ", ".join(f"{each.url_scheme}://" for each in facts().values())
     raise ValueError(f"STORE_URL={url!r} names no store; there are: {known}")

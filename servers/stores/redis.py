@@ -47,7 +47,8 @@ class RedisStore:
     """Speaks over one connection per thread; see `servers.session_store.Store`.
 
     redis-py's client object costs more CPU per command (pool, retries, callbacks) than its connection, so the
-    connection is used directly. One that fails is dropped, and the next request opens another; nothing is asked twice.
+    connection is used directly. When one fails all are dropped, and the next requests open new ones; nothing is asked
+    twice.
     """
 
     def __init__(self, url: str, timeout_ms: int) -> None:
@@ -70,6 +71,7 @@ class RedisStore:
             "retry": Retry(NoBackoff(), 0),
         }
         self._threads = threading.local()
+        self._failures = 0
 
     def create(self, session: Session, idle_s: int) -> None:
         """See `Store`."""
@@ -131,9 +133,7 @@ class RedisStore:
 
     def _ask_all(self, *commands: Sequence[Any]) -> list[Any]:
         """Send all, then read all answers: one round trip."""
-        connection = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = self._threads.connection = self._connection_type(**self._options)
+        connection = self._connection()
         try:
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             return [connection.read_response() for _ in commands]
@@ -144,9 +144,17 @@ class RedisStore:
             self._drop()
             raise StoreUnavailableError(f"the store did not answer: {error}") from error
 
+    def _connection(self) -> Any:
+        connection, opened_at = getattr(self._threads, "connection", (None, -1))
+        if opened_at != self._failures:
+            if connection is not None:  # a store that failed one thread has closed on the others, too
+                connection.disconnect()
+            connection = self._connection_type(**self._options)
+            self._threads.connection = connection, self._failures
+        return connection
+
     def _drop(self) -> None:
-        self._threads.connection.disconnect()
-        self._threads.connection = None
+        self._failures += 1
 
 
 def _key(id_: str) -> str:

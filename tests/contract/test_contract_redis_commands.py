@@ -15,7 +15,7 @@ _NOT_COUNTED = {"client", "config", "flushall", "hello", "info", "ping", "select
 
 
 @pytest.fixture
-def shared(admin: redis.Redis, valkey_port: int) -> Store:
+def shared(admin: redis.Redis, valkey_port: int) -> Store:  # noqa: ARG001 - it empties the server
     return stores.open_store(f"redis://127.0.0.1:{valkey_port}/0", 1000)
 
 

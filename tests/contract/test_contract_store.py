@@ -107,7 +107,7 @@ class TestStore:
         assert [each.id for each in store.list_by_user("user-00001", IDLE_S)] == ["c", "b", "a"]
 
     def test_listing_tells_the_last_access(self, store: Store) -> None:
-        store.create(a_session(created=time.time() - 100), IDLE_S)
+        store.create(a_session(created=time.time() - 30), IDLE_S)
         accessed = loaded(store).last_accessed
         (listed,) = store.list_by_user("user-00001", IDLE_S)
         assert listed.last_accessed == pytest.approx(accessed, abs=0.25)

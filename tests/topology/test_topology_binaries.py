@@ -63,3 +63,10 @@ def test_a_missing_file_named_by_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AUTHSCALE_HAPROXY", "/nonexistent/haproxy")
     with pytest.raises(BinaryError, match="AUTHSCALE_HAPROXY=/nonexistent/haproxy is not an executable file"):
         binaries.find("haproxy")
+
+
+def test_a_version_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    old = _script(tmp_path / "redis-server", "echo Redis server v=6.2.14 sha=0")
+    monkeypatch.setenv("AUTHSCALE_VALKEY", str(old))
+    with pytest.raises(BinaryError, match=r"is version 6.2.14, too old; install .* version 7 or newer"):
+        binaries.find("valkey")

@@ -1,0 +1,128 @@
+"""From the values of single blocks to figures with intervals.
+
+The block is the unit of inference, never the request: requests of one block share its machine state, so thousands of
+them say no more about the next block than their block does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from analysis.load import Cell, Run, Trial
+from analysis.metrics import BY_NAME, METRICS, Measurement, measure
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over blocks with its 95 % interval; all None where the metric does not apply.
+
+    One block gives a value and no interval: nothing is known about the spread between blocks.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    blocks: int
+
+
+NOT_APPLICABLE = Estimate(None, None, None, 0)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell with its estimates, the valid blocks they rest on, and why other blocks do not count."""
+
+    cell: Cell
+    estimates: Mapping[str, Estimate]
+    measurements: tuple[Measurement, ...]
+    invalid_blocks: int
+    invalid_reasons: Mapping[str, int]
+
+    @property
+    def valid_blocks(self) -> int:
+        """Blocks that the estimates rest on."""
+        return len(self.measurements)
+
+    @property
+    def refused(self) -> bool:
+        """Whether signed-in users were refused: a refusal is cheaper than an answer, so nothing compares."""
+        return bool(self.estimates["refused_ratio"].value)
+
+    def value(self, metric: str) -> float | None:
+        """Return the estimated value of a metric, None where it does not apply."""
+        return self.estimates[metric].value
+
+    def by_block(self, metric: str) -> dict[int, float]:
+        """Return the metric's value in each valid block that has one."""
+        pairs = ((each.block, each.values[metric]) for each in self.measurements)
+        return {block: value for block, value in pairs if value is not None}
+
+
+def estimate(values: Sequence[float], *, positive: bool) -> Estimate:
+    """Return the mean over blocks with Student's t interval (95 %, n-1 degrees of freedom).
+
+    `positive` values (times) are treated on logarithms: the value is the geometric mean and the interval multiplies,
+    because times scatter by factors. Where any is zero or less there is no logarithm and plain values are used.
+    Values that never vary, such as octets on the wire, give an interval of no width.
+    """
+    if not values:
+        return NOT_APPLICABLE
+    if len(values) > 1 and min(values) == max(values):
+        return Estimate(values[0], values[0], values[0], len(values))
+    logarithmic = positive and min(values) > 0
+    scaled = [math.log(value) for value in values] if logarithmic else list(values)
+    mean, half = mean_and_half_width(scaled)
+    back = math.exp if logarithmic else float
+    if half is None:
+        return Estimate(values[0], None, None, 1)
+    return Estimate(back(mean), back(mean - half), back(mean + half), len(values))
+
+
+def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean and half the width of its t interval (Student 1908); None for a single value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:  # noqa: PLR2004 - two is where a spread begins
+        return mean, None
+    standard_error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * standard_error
+
+
+def estimate_run(run: Run) -> tuple[CellResult, ...]:
+    """Return every cell of the run with its estimates, in the order of run.json."""
+    return tuple(estimate_cell(cell, [trial for trial in run.trials if trial.cell == cell.id]) for cell in run.cells)
+
+
+def estimate_cell(cell: Cell, trials: Sequence[Trial]) -> CellResult:
+    """Return one cell's estimates over its valid trials; invalid ones are counted by reason and go no further."""
+    reasons: Counter[str] = Counter()
+    valid: list[Measurement] = []
+    for trial in trials:
+        measurement = measure(trial, cell) if trial.valid else None
+        if measurement and measurement.fault is None:
+            valid.append(measurement)
+        elif measurement and measurement.fault:
+            reasons[measurement.fault] += 1
+        else:
+            reasons.update(trial.invalid_reasons or ("no reason recorded",))
+    return CellResult(
+        cell=cell,
+        estimates={metric.name: _over_blocks(metric.name, valid) for metric in METRICS},
+        measurements=tuple(valid),
+        invalid_blocks=len(trials) - len(valid),
+        invalid_reasons=dict(reasons),
+    )
+
+
+def _over_blocks(metric: str, measurements: Sequence[Measurement]) -> Estimate:
+    values = [each.values[metric] for each in measurements]
+    return estimate(
+        [value for value in values if value is not None and math.isfinite(value)], positive=BY_NAME[metric].positive
+    )

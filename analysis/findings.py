@@ -1,0 +1,253 @@
+"""What the run found, in sentences computed from its data, the most telling first.
+
+A cell that refused its users is a finding about the topology, not an error of the run; a comparison that settles
+nothing says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.answer import Contest, comparison_of, contests
+from analysis.compare import Comparison
+from analysis.estimates import CellResult
+from analysis.load import Run
+from analysis.metrics import BY_NAME
+from analysis.wording import capital, change, count, joined, number, percent, ratio_text, series, subject
+
+AGREES = 0.03
+"""A refused share this close to (N-1)/N is what lost per-process sessions give."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two on what was found, the cells it is about, and whether it limits the other findings."""
+
+    id: str
+    kind: Literal["finding", "caution"]
+    title: str
+    text: str
+    cells: tuple[str, ...]
+
+
+def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
+    """Return every finding of the run: what was refused, latency, CPU, bytes, commands, then the cautions."""
+    found = contests(results, comparisons)
+    return (
+        *_refusals(results),
+        *_latency(found, comparisons),
+        *_against_control(results, comparisons),
+        *_processor(found, comparisons),
+        *_octets(found),
+        *_store(results),
+        *_errors(results),
+        *_contention(run),
+        *_invalid(results),
+        *_partial(run),
+    )
+
+
+def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
+    refused = [each for each in results if each.refused]
+    for each in refused:
+        share, cell = each.value("refused_ratio") or 0.0, each.cell
+        if cell.store == "memory" and cell.replicas > 1 and cell.policy != "sticky":
+            yield Finding("sessions-lost", "finding", *_lost(share, each), (cell.id,))
+        else:
+            yield Finding(
+                "refused",
+                "caution",
+                f"{capital(subject(cell))}: signed-in users were refused",
+                f"{percent(share)} of the requests of {cell.id} were refused although their user was signed in. "
+                "Nothing in this setting explains it; look at the logs of its trials.",
+                (cell.id,),
+            )
+    if refused:
+        names = joined(each.cell.id for each in refused)
+        yield Finding(
+            "left-out",
+            "caution",
+            "Left out of the comparisons",
+            f"No latency or CPU of {names} is compared: signed-in users were refused there, and a refusal is cheaper "
+            "than an answer.",
+            tuple(each.cell.id for each in refused),
+        )
+
+
+def _lost(share: float, result: CellResult) -> tuple[str, str]:
+    cell = result.cell
+    expected = (cell.replicas - 1) / cell.replicas
+    policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
+    agrees = "as expected" if abs(share - expected) <= AGREES else "not as expected"
+    return (
+        "Per-process sessions are lost behind a balancer",
+        (
+            f"Sessions in per-process memory are lost behind a {policy} balancer: {percent(share)} of requests at "
+            f"{count(cell.replicas, 'replica')} were refused, {agrees} ((N-1)/N = {percent(expected)}): only the "
+            "replica that signed a user in knows the session."
+        ),
+    )
+
+
+def _latency(found: Sequence[Contest], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
+    for contest in found:
+        made = [comparison_of(contest, comparisons, name) for name in ("response_p50_ms", "response_p99_ms")]
+        sentences = [_judged(contest, each) for each in made if each]
+        yield Finding(
+            f"latency-{contest.cell.cell.replicas}r",
+            "finding",
+            f"{capital(subject(contest.cell.cell))} against {subject(contest.baseline.cell)} at "
+            f"{count(contest.cell.cell.replicas, 'replica')}",
+            " ".join(sentences),
+            (contest.cell.cell.id, contest.baseline.cell.id),
+        )
+
+
+def _judged(contest: Contest, comparison: Comparison) -> str:
+    """Return one comparison as a sentence whose strength is its verdict's."""
+    title = capital(BY_NAME[comparison.metric].title)
+    figures = (
+        f"{number(contest.cell.value(comparison.metric))} against "
+        f"{number(contest.baseline.value(comparison.metric))} {BY_NAME[comparison.metric].unit} "
+        f"({ratio_text(comparison)})"
+    )
+    if comparison.verdict in ("faster", "slower"):
+        return f"{title} is {change(comparison.ratio)}: {figures}."
+    if comparison.verdict == "equivalent":
+        return f"{title} is the same within the margin: {figures}."
+    if comparison.verdict == "unstable":
+        return f"{title} cannot be told: identical cells differed as much in this run: {figures}."
+    return f"{title}: cannot tell, {figures}{_why_not(comparison)}."
+
+
+def _why_not(comparison: Comparison) -> str:
+    if comparison.low is None or comparison.high is None:
+        return "; more blocks give an interval"
+    if comparison.low > 1 or comparison.high < 1:
+        return (
+            "; the interval alone excludes 1, but not after correction for all comparisons; more blocks may settle it"
+        )
+    return "; the interval includes 1; more blocks may settle it"
+
+
+def _against_control(results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
+    """Say, at each number of replicas, what recognising the user adds to the median of the control."""
+    by_id = {each.cell.id: each for each in results}
+    made = [each for each in comparisons if each.metric == "response_p50_ms"]
+    made = [each for each in made if by_id[each.baseline].cell.scheme == "control"]
+    for replicas in sorted({by_id[each.cell].cell.replicas for each in made}):
+        here = [each for each in made if by_id[each.cell].cell.replicas == replicas]
+        parts = [f"{_added(by_id[each.cell], by_id[each.baseline])} [{each.verdict}]" for each in here]
+        yield Finding(
+            f"against-control-{replicas}r",
+            "finding",
+            f"What recognising the user adds at {count(replicas, 'replica')}",
+            f"Median response time against the control's: {joined(parts)}.",
+            tuple(each.cell for each in here),
+        )
+
+
+def _added(cell: CellResult, control: CellResult) -> str:
+    ours, floor = cell.value("response_p50_ms") or 0.0, control.value("response_p50_ms") or 0.0
+    sign = "+" if ours >= floor else "−"  # noqa: RUF001 - a minus sign, not a hyphen
+    return f"{series(cell.cell)} {sign}{number(abs(ours - floor), 2)} ms"
+
+
+def _processor(found: Sequence[Contest], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
+    for contest in found[-1:]:
+        made = comparison_of(contest, comparisons, "replica_cpu_us_per_request")
+        if made is None:
+            continue
+        totals = [side.value("total_cpu_us_per_request") for side in (contest.cell, contest.baseline)]
+        yield Finding(
+            "cpu",
+            "finding",
+            "Processor time per request",
+            f"{_judged(contest, made)} With balancer and store it is {number(totals[0])} against "
+            f"{number(totals[1])} us for {subject(contest.cell.cell)} and {subject(contest.baseline.cell)}, at "
+            f"{count(contest.cell.cell.replicas, 'replica')}.",
+            (made.cell, made.baseline),
+        )
+
+
+def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
+    for contest in found[-1:]:
+        ours, theirs = (side.value("credential_bytes") for side in (contest.cell, contest.baseline))
+        if ours is None or theirs is None:
+            continue
+        more = ours - theirs
+        yield Finding(
+            "bytes",
+            "finding",
+            "Bytes on the wire",
+            f"{capital(subject(contest.cell.cell))} send {number(ours)} bytes of credential with every request and "
+            f"{subject(contest.baseline.cell)} {number(theirs)}: {number(abs(more))} bytes "
+            f"{'more' if more >= 0 else 'fewer'}, or {number(abs(more))} MB in a million requests.",
+            (contest.cell.cell.id, contest.baseline.cell.id),
+        )
+
+
+def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
+    asked: dict[str, set[str]] = {}
+    for each in results:
+        if each.cell.duplicate_of is None and each.cell.scheme != "control" and each.valid_blocks:
+            commands = number(each.value("store_commands_per_request"))
+            asked.setdefault(subject(each.cell), set()).add(commands)
+    if asked:
+        parts = [f"{name} {joined(sorted(commands))}" for name, commands in asked.items()]
+        yield Finding(
+            "store-commands",
+            "finding",
+            "Store commands per request",
+            f"By the counters of a store shared by all replicas, a request takes: {joined(parts)}.",
+            (),
+        )
+
+
+def _errors(results: Sequence[CellResult]) -> Iterable[Finding]:
+    wrong = [each for each in results if each.value("error_ratio")]
+    if wrong:
+        parts = joined(f"{each.cell.id} {percent(each.value('error_ratio'))}" for each in wrong)
+        text = f"Requests with a wrong, late or missing answer: {parts}."
+        yield Finding("errors", "caution", "Errors", text, tuple(each.cell.id for each in wrong))
+
+
+def _contention(run: Run) -> Iterable[Finding]:
+    machine, most = run.document.get("machine", {}), max(cell.replicas for cell in run.cells)
+    pinned = (machine.get("pinning") or {}).get("servers")
+    cores = len(pinned) if pinned else machine.get("cores")
+    if most > 1 and cores and machine.get("quota_method", "none") == "none":
+        parts = ["the balancer", "the store"] if pinned else ["the balancer", "the store", "the load generator"]
+        servers = f"Up to {count(most, 'replica')}"
+        yield Finding(
+            "contention",
+            "caution",
+            "Replicas share the cores",
+            f"{joined([servers, *parts])} shared {count(int(cores), 'core')} without a "
+            "quota, so a step from few replicas to many shows contention, not scaling.",
+            (),
+        )
+
+
+def _invalid(results: Sequence[CellResult]) -> Iterable[Finding]:
+    invalid = [each for each in results if each.invalid_blocks]
+    if invalid:
+        total = sum(each.invalid_blocks for each in invalid)
+        reasons = sorted({reason for each in invalid for reason in each.invalid_reasons})
+        text = f"{count(total, 'trial')} did not count: {'; '.join(reasons)}."
+        yield Finding("invalid", "caution", "Invalid trials", text, tuple(each.cell.id for each in invalid))
+
+
+def _partial(run: Run) -> Iterable[Finding]:
+    if len(run.trials) < run.trials_planned:
+        whole = sum(
+            len({trial.cell for trial in run.trials if trial.block == block}) == len(run.cells)
+            for block in {trial.block for trial in run.trials}
+        )
+        text = (
+            f"{len(run.trials)} of {count(run.trials_planned, 'trial')} are there, {whole} of "
+            f"{count(run.blocks_planned, 'block')} whole; the figures are of what is there."
+        )
+        yield Finding("partial", "caution", "This run did not finish", text, ())

@@ -1,0 +1,114 @@
+"""The figures of latency: against replicas, and its whole distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from analysis.drawing import panel
+from analysis.estimates import CellResult
+from analysis.lines import Drawing, Figure, Line, at, left_out, load_words, replica_counts, series_key
+from analysis.load import Run
+from analysis.metrics import BY_NAME, Floats
+from analysis.wording import count, joined, number, setting
+
+TAIL = (0.0, 0.5, 0.9, 0.99, 0.999)
+"""Shares of requests that the axis of the distribution names."""
+
+
+def latency(run: Run, drawn: Sequence[Line]) -> Figure:
+    """Return p50 and p99 of the response time against replicas, with interval bars."""
+    panels = []
+    for metric in ("response_p50_ms", "response_p99_ms"):
+        alt = f"{BY_NAME[metric].title} in ms: {_told(drawn, metric)}."
+        with panel(f"latency-{metric}", alt, height=250) as made:
+            _latency_lines(made.axes, drawn, metric)
+        panels.append(Drawing(f"{BY_NAME[metric].title} (ms)", alt, made.svg))
+    return Figure(
+        id="latency",
+        title="Latency against replicas",
+        caption=f"Response time, {load_words(run)}.{left_out(drawn)}",
+        reading="Lower is better; a bar is the 95 % interval over blocks, and each panel has its own scale.",
+        key=series_key(drawn),
+        panels=tuple(panels),
+    )
+
+
+def _told(drawn: Sequence[Line], metric: str) -> str:
+    told = []
+    for line in drawn:
+        shown = [each for each in line.results if not each.refused]
+        values = joined(f"{number(each.value(metric))} at ×{each.cell.replicas}" for each in shown)  # noqa: RUF001
+        told += [f"{line.name} {values}"] if shown else []
+    return "; ".join(told)
+
+
+def _latency_lines(axes: Axes, drawn: Sequence[Line], metric: str) -> None:
+    counts = replica_counts(drawn)
+    for index, line in enumerate(drawn):
+        shown = [each for each in line.results if not each.refused]
+        shift = (index - (len(drawn) - 1) / 2) * min(0.07, 0.5 / len(drawn))  # so that bars stand side by side
+        places = [counts.index(each.cell.replicas) + shift for each in shown]
+        values = [each.value(metric) or 0.0 for each in shown]
+        spans = [each.estimates[metric] for each in shown]
+        lows = [value if span.low is None else span.low for span, value in zip(spans, values, strict=True)]
+        highs = [value if span.high is None else span.high for span, value in zip(spans, values, strict=True)]
+        axes.vlines(places, lows, highs, color=line.ink.light, linewidth=2)
+        style = (0, (4, 2)) if line.dashed else "-"
+        axes.plot(
+            places, values, color=line.ink.light, marker=line.ink.marker, markersize=6, linestyle=style, linewidth=1.5
+        )
+    axes.set_xticks(range(len(counts)), [str(each) for each in counts])
+    axes.set_xlim(-0.4, len(counts) - 0.6)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("replicas")
+
+
+def distribution(run: Run, drawn: Sequence[Line]) -> Figure:
+    """Return the quantiles of the merged response times, the tail stretched, one panel per number of replicas."""
+    panels = []
+    for replicas in replica_counts(drawn):
+        shown = [(line, each) for line in drawn if (each := at(line, replicas)) and not each.refused]
+        told = joined(f"{line.name} {number(float(np.quantile(_merged(each), 0.99)))}" for line, each in shown)
+        alt = f"Response times at {count(replicas, 'replica')}; 99 % are answered within, in ms: {told}."
+        with panel(f"distribution-{replicas}", alt, height=250) as made:
+            _quantile_lines(made.axes, shown)
+        panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, made.svg))
+    return Figure(
+        id="distribution",
+        title="Distribution of the response time",
+        caption=f"Every measured request of every valid block, merged; {load_words(run)}.{left_out(drawn)}",
+        reading="At 90 %, nine requests in ten are answered within the time shown; the further right, the rarer.",
+        key=series_key(drawn),
+        panels=tuple(panels),
+    )
+
+
+def _merged(result: CellResult) -> Floats:
+    return np.concatenate([each.response_ms for each in result.measurements])
+
+
+def _quantile_lines(axes: Axes, shown: Iterable[tuple[Line, CellResult]]) -> None:
+    """Draw quantiles with the tail stretched: equal steps from 0 to 90, 99 and 99.9 % (as HdrHistogram plots)."""
+    reach = 0.0
+    for line, result in shown:
+        times = _merged(result)
+        end = min(3.0, np.log10(times.size) - 1)  # at least ten requests lie beyond the last quantile drawn
+        steps = np.linspace(0, max(end, 0.3), 90)
+        style = (0, (4, 2)) if line.dashed else "-"
+        axes.plot(steps, np.quantile(times, 1 - 10**-steps), color=line.ink.light, linestyle=style, linewidth=1.8)
+        reach = max(reach, float(steps[-1]))
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [base * 10.0**power for power in range(-3, 5) for base in (1, 2, 5)]
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: setting(float(value))))
+    axes.yaxis.set_minor_locator(NullLocator())
+    tail = [share for share in TAIL if -np.log10(1 - share) <= reach + 0.01]
+    axes.set_xticks([-np.log10(1 - share) for share in tail], [f"{100 * share:g} %" for share in tail])
+    axes.set_xlabel("share of requests answered within")

@@ -1,0 +1,233 @@
+"""Read a run folder: `run.json`, every finished trial, and the samples when they are asked for.
+
+The format is docs/file-formats.md. A trial folder without `trial.json` never happened and is passed over; anything
+else that is missing or broken is a `RunError` that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loadtests import samples as contract
+
+FORMAT = 1
+"""The version of run.json and trial.json that this reader understands."""
+
+
+class RunError(Exception):
+    """A run folder that cannot be analysed: what is wrong, where, and what to do about it."""
+
+    def __init__(self, what: str, *, where: Path, hint: str) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(f"{what}: {where} ({hint})")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One topology under one load, as `run.json` lists it."""
+
+    id: str
+    scheme: str
+    store: str
+    replicas: int
+    policy: str
+    duplicate_of: str | None
+    load: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One execution of a cell: the facts of `trial.json`; the samples stay on disk until `read_samples`."""
+
+    cell: str
+    block: int
+    valid: bool
+    invalid_reasons: tuple[str, ...]
+    duration_s: float
+    sent: int
+    dropped: int
+    generator: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    components: Mapping[str, Mapping[str, Any]]
+    store: Mapping[str, Any] | None
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """A whole run: what was asked, on what machine, and the trials that finished, by block and cell."""
+
+    folder: Path
+    document: Mapping[str, Any]
+    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def blocks_planned(self) -> int:
+        """Blocks that the experiment asked for."""
+        return int(self.document["blocks"])
+
+    @property
+    def trials_planned(self) -> int:
+        """Trials that the experiment asked for: every cell once in every block."""
+        return self.blocks_planned * len(self.cells)
+
+    @property
+    def load(self) -> Mapping[str, Any]:
+        """The load of the experiment: model, arrivals, rate, users, durations, scenario."""
+        load: Mapping[str, Any] = self.document["load"]
+        return load
+
+    def cell(self, cell_id: str) -> Cell:
+        """Return the cell of that id; KeyError if the run has none."""
+        return next((cell for cell in self.cells if cell.id == cell_id), None) or _no_cell(cell_id)
+
+
+def _no_cell(cell_id: str) -> Cell:
+    raise KeyError(cell_id)
+
+
+def load_run(folder: Path) -> Run:
+    """Read the run in `folder` (a link such as `results/latest` will do); raise `RunError` if that cannot be."""
+    if not folder.exists():
+        raise RunError("no such run", where=folder, hint="`make bench` makes one; --run names another")
+    folder = folder.resolve()
+    path = folder / "run.json"
+    if not path.is_file():
+        raise RunError("run.json is missing", where=folder, hint="name a run's own folder, results/<UTC>-<experiment>")
+    document = _read_json(path)
+    try:
+        cells = tuple(_cell(entry, document["load"]) for entry in document["cells"])
+        int(document["blocks"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"run.json lacks or garbles {error}", where=path, hint="run `make bench` again") from error
+    trials = _read_trials(folder, {cell.id for cell in cells})
+    return Run(folder=folder, document=document, cells=cells, trials=trials)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`, of the format that this reader understands."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path.name} cannot be read: {error}", where=path, hint="the run is damaged; run `make bench` again"
+        ) from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise RunError(
+            f"{path.name} has format {found!r}, and this reader knows {FORMAT}",
+            where=path,
+            hint="read it with the revision of authscale that wrote it",
+        )
+    return dict(document)
+
+
+def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
+    return Cell(
+        id=str(entry["id"]),
+        scheme=str(entry["scheme"]),
+        store=str(entry["store"]),
+        replicas=int(entry["replicas"]),
+        policy=str(entry["policy"]),
+        duplicate_of=entry.get("duplicate_of"),
+        load=entry.get("load", load),
+    )
+
+
+def _read_trials(folder: Path, cell_ids: set[str]) -> tuple[Trial, ...]:
+    """Read every finished trial of the run, in order of block and then of the folder's name."""
+    paths = sorted(folder.glob("trials/*/*/trial.json"))
+    if not paths:
+        raise RunError("no trial of this run finished", where=folder, hint="let `make bench` finish one block at least")
+    trials = [_trial(path) for path in paths]
+    for trial in trials:
+        if trial.cell not in cell_ids:
+            raise RunError(
+                f"run.json knows no cell {trial.cell!r}",
+                where=trial.folder / "trial.json",
+                hint="the folder is of another run; move it away",
+            )
+    return tuple(sorted(trials, key=lambda trial: trial.block))
+
+
+def _trial(path: Path) -> Trial:
+    document = _read_json(path)
+    try:
+        return Trial(
+            cell=str(document["cell"]),
+            block=int(document["block"]),
+            valid=bool(document["valid"]),
+            invalid_reasons=tuple(str(reason) for reason in document["invalid_reasons"]),
+            duration_s=float(document["duration_s"]),
+            sent=int(document["sent"]),
+            dropped=int(document["dropped"]),
+            generator=document["generator"],
+            machine=document["machine"],
+            components=document["components"],
+            store=document["store"],
+            folder=path.parent,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"trial.json lacks or garbles {error}", where=path, hint="delete that trial's folder and run again"
+        ) from error
+
+
+def read_samples(trial: Trial) -> pa.Table:
+    """Return every sample of a trial in one table, the files of several generator processes put together.
+
+    Columns and units are those of `loadtests.samples.SCHEMA`, its dictionaries decoded to strings. Raw samples are
+    merged here, before any quantile is taken: quantiles of parts do not average to the quantile of the whole.
+    """
+    paths = sorted(trial.folder.glob("samples*.parquet"))
+    if not paths:
+        raise RunError(
+            "samples.parquet is missing", where=trial.folder, hint="delete that trial's folder and run again"
+        )
+    return pa.concat_tables([_read_parquet(path) for path in paths])
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{path.name} is truncated or no Parquet file ({_first_line(error)})",
+            where=path,
+            hint="delete that trial's folder and run again",
+        ) from error
+    found = (table.schema.metadata or {}).get(contract.METADATA_KEY, b"none").decode()
+    if found != str(contract.FORMAT):
+        raise RunError(
+            f"{path.name} has sample format {found}, and this reader knows {contract.FORMAT}",
+            where=path,
+            hint="read it with the revision of authscale that wrote it",
+        )
+    _require_columns(path, table.column_names)
+    return table.select(contract.SCHEMA.names).cast(_DECODED)
+
+
+def _require_columns(path: Path, found: Sequence[str]) -> None:
+    missing = [name for name in contract.SCHEMA.names if name not in found]
+    if missing:
+        raise RunError(
+            f"{path.name} lacks the columns {', '.join(missing)}", where=path, hint="delete that trial and run again"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+
+
+# Dictionaries of two files need not agree, so they are decoded before the files are put together.
+_DECODED = pa.schema(
+    [(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in contract.SCHEMA]
+)

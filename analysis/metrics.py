@@ -1,0 +1,204 @@
+"""The metrics: their names, units and meaning, and the value of each in one block.
+
+Names and definitions are docs/file-formats.md. One trial is one cell in one block, and gives one number per metric;
+what is inferred from several blocks is `analysis.estimates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.load import Cell, Trial, read_samples
+from loadtests import samples as contract
+
+Floats = NDArray[np.float64]
+
+ADMINISTRATION = frozenset({"hello", "client", "info", "config", "ping", "auth", "select", "command"})
+"""Store commands that set a connection up or read the store's own state: not counted as work."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a cell: its name in summary.json, its name for people, its unit and what it means."""
+
+    name: str
+    title: str
+    unit: str
+    group: str
+    meaning: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether it is a time, which scatters by factors and is estimated on logarithms."""
+        return self.unit in ("ms", "us")
+
+
+METRICS = (
+    Metric("response_p50_ms", "response p50", "ms", "Latency", "median response time of answered requests"),
+    Metric("response_p90_ms", "response p90", "ms", "Latency", "response time that 90 % stay under"),
+    Metric("response_p99_ms", "response p99", "ms", "Latency", "response time that 99 % stay under"),
+    Metric("service_p50_ms", "service p50", "ms", "Latency", "median service time: from write to last octet"),
+    Metric("throughput_rps", "throughput", "1/s", "Requests", "answered requests a second"),
+    Metric("refused_ratio", "refused", "", "Requests", "401s to signed-in users, over requests sent"),
+    Metric("error_ratio", "errors", "", "Requests", "wrong, late or missing answers, over requests sent"),
+    Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
+    Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
+    Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
+    Metric("request_bytes", "request", "octets", "Bytes", "sent per request, head and body"),
+    Metric("response_bytes", "response", "octets", "Bytes", "received per request, head and body"),
+    Metric("credential_bytes", "credential", "octets", "Bytes", "the header line that carries the credential"),
+    Metric("replica_cpu_us_per_request", "replica CPU", "us", "CPU", "all replicas' CPU time per request"),
+    Metric("balancer_cpu_us_per_request", "balancer CPU", "us", "CPU", "balancer's CPU time per request"),
+    Metric("store_cpu_us_per_request", "store CPU", "us", "CPU", "store's CPU time per request"),
+    Metric("total_cpu_us_per_request", "total CPU", "us", "CPU", "replicas, balancer and store together"),
+    Metric("replica_rss_mb", "replica memory", "MB", "Memory", "resident set of one replica, mean, at the end"),
+    Metric("store_memory_bytes", "store memory", "octets", "Memory", "the store's own count, at the end"),
+)
+BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
+
+CPU_KINDS = ("replica", "balancer", "store")
+
+
+@dataclass(frozen=True)
+class Octets:
+    """Mean octets per request of one block, by what they are for."""
+
+    credential: float
+    request_head: float  # without the credential's line
+    request_body: float
+    response_head: float
+    response_body: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one trial gave: a value per metric (None where it does not apply) and what the figures draw."""
+
+    cell: str
+    block: int
+    values: Mapping[str, float | None]
+    response_ms: Floats
+    octets: Octets
+    requests_by_replica: Mapping[str, int]
+    fault: str | None
+    """Why the trial must not count although the harness found no fault; None if there is nothing."""
+
+
+def measure(trial: Trial, cell: Cell) -> Measurement:
+    """Return every metric of one trial, from its raw samples and its counters."""
+    table = read_samples(trial)
+    phase = np.asarray(table["phase"].to_numpy())
+    column = {name: np.asarray(table[name].to_numpy())[phase == contract.MEASURED] for name in contract.SCHEMA.names}
+    outcome = column["outcome"]
+    sent = outcome != contract.DROPPED
+    answered = sent & (column["status"] > 0)
+    response_ms, service_ms = _times_ms(column, answered)
+    count = int(sent.sum())
+    octets = _octets(column, sent, answered)
+    values: dict[str, float | None] = {
+        "response_p50_ms": quantile(response_ms, 0.50),
+        "response_p90_ms": quantile(response_ms, 0.90),
+        "response_p99_ms": quantile(response_ms, 0.99),
+        "service_p50_ms": quantile(service_ms, 0.50),
+        "throughput_rps": _ratio(int(answered.sum()), trial.duration_s),
+        "refused_ratio": _ratio(int((outcome == contract.REFUSED).sum()), count),
+        "error_ratio": _ratio(int(np.isin(outcome, [contract.ERROR, contract.TIMEOUT, contract.FAILED]).sum()), count),
+        "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
+        "store_p50_us": None if cell.store == "none" else _server_p50_us(column["store_ns"][answered]),
+        "store_commands_per_request": _ratio(_commands(trial), count),
+        "request_bytes": octets.credential + octets.request_head + octets.request_body,
+        "response_bytes": octets.response_head + octets.response_body,
+        "credential_bytes": octets.credential,
+        **_cpu_us(trial, count),
+        "replica_rss_mb": _rss_mb(trial),
+        "store_memory_bytes": None if trial.store is None else trial.store.get("memory_bytes"),
+    }
+    return Measurement(
+        cell=trial.cell,
+        block=trial.block,
+        values={name: values[name] for name in BY_NAME},
+        response_ms=response_ms,
+        octets=octets,
+        requests_by_replica=_by_replica(column["replica"][answered]),
+        fault=_fault(trial, count, int((~sent).sum()), int(answered.sum())),
+    )
+
+
+def quantile(values: Floats, share: float) -> float | None:
+    """Return the quantile of raw samples by linear interpolation (Hyndman and Fan 1996, type 7); None of none."""
+    return float(np.quantile(values, share, method="linear")) if values.size else None
+
+
+def _times_ms(column: Mapping[str, NDArray[Any]], answered: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return response and service times in ms of the answered requests.
+
+    The response time of a request whose user was still busy counts from when it was due: leaving the wait out is
+    coordinated omission (Tene). That of an idle user counts from its waking: the rest is the generator's own delay.
+    """
+    ended = column["ended_ns"][answered]
+    service = (ended - column["started_ns"][answered]) / 1e6
+    since_due = (ended - column["due_ns"][answered]) / 1e6
+    return np.where(column["user_was_busy"][answered].astype(bool), since_due, service), service
+
+
+def _octets(column: Mapping[str, NDArray[Any]], sent: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Octets:
+    credential = _mean(column["credential_bytes"][sent])
+    return Octets(
+        credential=credential,
+        request_head=_mean(column["request_head_bytes"][sent]) - credential,
+        request_body=_mean(column["request_body_bytes"][sent]),
+        response_head=_mean(column["response_head_bytes"][answered]),
+        response_body=_mean(column["response_body_bytes"][answered]),
+    )
+
+
+def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
+    """Return the median of a Server-Timing duration in us, over the answers that carried one."""
+    return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
+
+
+def _commands(trial: Trial) -> int:
+    """Return the commands that the store counted in the measured phase, connection set-up apart."""
+    counted = {} if trial.store is None else trial.store.get("commands") or {}
+    return sum(n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION)
+
+
+def _cpu_us(trial: Trial, requests: int) -> dict[str, float | None]:
+    """Return CPU time per request in us, by kind of component and in all; None for a kind that does not run."""
+    spent_ns = {
+        kind: [part["cpu_ns"] for part in trial.components.values() if part["kind"] == kind] for kind in CPU_KINDS
+    }
+    values = {
+        f"{kind}_cpu_us_per_request": _ratio(sum(parts) / 1e3, requests) if parts else None
+        for kind, parts in spent_ns.items()
+    }
+    return {**values, "total_cpu_us_per_request": _ratio(sum(map(sum, spent_ns.values())) / 1e3, requests)}
+
+
+def _rss_mb(trial: Trial) -> float | None:
+    sizes = [part["rss_bytes"] for part in trial.components.values() if part["kind"] == "replica"]
+    return _mean(np.asarray(sizes)) / 1e6 if sizes else None
+
+
+def _by_replica(names: NDArray[Any]) -> dict[str, int]:
+    found, counts = np.unique(names.astype(str), return_counts=True)
+    return {str(name): int(n) for name, n in zip(found, counts, strict=True) if name}
+
+
+def _fault(trial: Trial, sent: int, dropped: int, answered: int) -> str | None:
+    if (sent, dropped) != (trial.sent, trial.dropped):
+        return "the samples and trial.json disagree on the requests sent"
+    return None if answered else "no request was answered"
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

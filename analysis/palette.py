@@ -1,0 +1,58 @@
+"""One colour per scheme and store, the same in every figure, on light and on dark paper.
+
+The hues are Okabe and Ito's (2008), which people with a colour-vision deficiency tell apart; each is darkened for
+light paper or lightened for dark until it has a contrast of 3:1 at least. Markers tell series apart a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.load import Cell
+
+
+@dataclass(frozen=True)
+class Ink:
+    """A colour as the figures draw it (`light`, unique among all inks), its dark twin, and its CSS variable."""
+
+    name: str
+    light: str
+    dark: str
+    marker: str = "o"
+
+
+KNOWN = {
+    ("control", "none"): Ink("control", "#70757d", "#a3a9b3", "s"),
+    ("session", "memory"): Ink("session-memory", "#c27c00", "#f0b23e", "^"),
+    ("session", "redis"): Ink("session-redis", "#0072b2", "#5ab4ec", "D"),
+    ("token", "none"): Ink("token", "#00875f", "#2fc897", "o"),
+}
+SPARE = (
+    Ink("spare-1", "#b0568a", "#e295c0", "v"),
+    Ink("spare-2", "#c44e00", "#ff8d4d", "P"),
+    Ink("spare-3", "#2b84a8", "#79cdf0", "X"),
+    Ink("spare-4", "#7d7200", "#ddd04a", "<"),
+    Ink("spare-5", "#6a51a3", "#b3a2ea", ">"),
+    Ink("spare-6", "#8c2d19", "#e58a76", "p"),
+)
+TEXT = Ink("text", "#1c2128", "#e6e9ee")
+MUTED = Ink("muted", "#5a6270", "#a0a8b5")
+GRID = Ink("grid", "#dfe3e8", "#363c46")
+BAND = Ink("band", "#e9edf2", "#2c323b")
+PARTS = (
+    Ink("part-1", "#4b4fa8", "#9aa0f2"),
+    Ink("part-2", "#8f95cc", "#6a6fc0"),
+    Ink("part-3", "#c9cce6", "#454a7c"),
+)
+"""Parts of a stacked bar, the one that matters first; no hue of a series."""
+
+INKS = (*KNOWN.values(), *SPARE, TEXT, MUTED, GRID, BAND, *PARTS)
+
+
+def inks(cells: Sequence[Cell]) -> dict[tuple[str, str], Ink]:
+    """Return the ink of each (scheme, store) of a run; those without one of their own take spare ones in order."""
+    series = list(dict.fromkeys((cell.scheme, cell.store) for cell in cells))
+    unknown = [each for each in series if each not in KNOWN]
+    spare = {each: SPARE[index % len(SPARE)] for index, each in enumerate(unknown)}
+    return {each: KNOWN.get(each) or spare[each] for each in series}

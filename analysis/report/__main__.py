@@ -1,0 +1,74 @@
+"""`python -m analysis.report [--run results/latest] [--quiet]`: analyse a run and write its reports into its folder.
+
+Exits with 0, or with 2 and one line that says what is wrong with the run and what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from analysis.figures import figures
+from analysis.load import RunError, load_run
+from analysis.report import html, markdown, terminal
+from analysis.report.model import Report, build
+from analysis.summary import Analysis, analyse, summary_csv, summary_json
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Analyse a run and report on it.")
+    parser.add_argument("--run", type=Path, default=Path("results/latest"), help="the run's folder")
+    parser.add_argument("--quiet", action="store_true", help="print only the path of the report")
+    options = parser.parse_args(arguments)
+    try:
+        analysis = analyse(load_run(options.run))
+        report = build(analysis)
+        path = write(analysis, report)
+    except RunError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: the report cannot be written: {error} (free the disk, or make the folder writable)\n")
+        return 2
+    console = Console(highlight=False)
+    if not options.quiet:
+        terminal.show(console, analysis, report)
+    console.print(Text(_readable(path)), soft_wrap=True)
+    return 0
+
+
+def write(analysis: Analysis, report: Report) -> Path:
+    """Write the four files into the run's folder, each whole or not at all; return the path of report.html."""
+    drawn = figures(analysis)
+    texts = {
+        "summary.csv": summary_csv(analysis.results),
+        "report.md": markdown.render(report, drawn),
+        "report.html": html.render(report, drawn),
+        "summary.json": summary_json(analysis),  # last: a run with a summary is complete
+    }
+    for name, text in texts.items():
+        target = analysis.run.folder / name
+        part = target.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    return analysis.run.folder / "report.html"
+
+
+def _readable(path: Path) -> str:
+    """Return the path from here if the report is below here, else the whole path."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

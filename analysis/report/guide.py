@@ -1,0 +1,80 @@
+"""What the reader of any run must know: how to read the figures, and what they cannot say."""
+
+from __future__ import annotations
+
+from analysis.compare import MARGIN
+
+READING = (
+    (
+        "Open loop",
+        (
+            "Requests are sent when a random schedule says so, whether or not earlier ones were answered, as users who "
+            "do not know of each other send them. A closed loop, a fixed number of users who wait, slows down with the "
+            "server and flatters it; the two never compare."
+        ),
+    ),
+    (
+        "Response time and service time",
+        (
+            "Service time counts from the write to the last octet. Response time also counts how long a request waited "
+            "because its user was still busy; leaving that out is called coordinated "
+            "omission, and hides the worst of a "
+            "slow server."
+        ),
+    ),
+    (
+        "Block and interval",
+        (
+            "A block runs every cell once on fresh servers, in random order. Requests of one "
+            "block share its luck, so a "
+            "block counts once, however many requests it has. A 95 % interval is Student's t "
+            "over blocks (on logarithms "
+            "for times): of 20 such intervals, 19 hold the true value."
+        ),
+    ),
+    (
+        "Verdicts",
+        (
+            "Comparisons are paired by block. Faster or slower: the paired t test, corrected "
+            "for all comparisons on the "
+            f"metric (Holm 1979), is below 5 %. Equivalent: the whole interval lies within {100 * MARGIN:g} %. "
+            "Inconclusive: this run cannot tell. Unstable: the difference is no larger than one that this run found "
+            "between two identical cells. Of CPU the report says less and more."
+        ),
+    ),
+    (
+        "Refused",
+        (
+            "401 answers to users who are signed in, over requests sent. Cells with any are not compared: a refusal is "
+            "cheaper than an answer."
+        ),
+    ),
+    (
+        "Auth and store time",
+        "Measured inside the replica and sent in the Server-Timing header of each answer. Auth includes the store.",
+    ),
+    (
+        "Exact",
+        "The value was the same in every block: octets on the socket and the store's counters do not scatter.",
+    ),
+)
+
+LIMITS = (
+    "Everything ran on one machine over loopback: a store that is far away costs more than here.",
+    (
+        "Load generator, balancer, store and replicas share one machine. Without a quota, "
+        "more replicas on the same cores is "
+        "contention, not scaling."
+    ),
+    (
+        "A trial lasts seconds. Its p99 rests on the slowest few requests of each block, "
+        "so small differences in p99 mean "
+        "nothing, and slow effects such as memory growth do not show."
+    ),
+    "HTTP/1.1 without TLS: HTTP/2 would shrink a repeated header to about a byte.",
+    (
+        "Connections are kept alive and the endpoint does almost no work, which makes "
+        "authentication a larger share of a "
+        "request than in most applications."
+    ),
+)

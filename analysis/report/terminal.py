@@ -1,0 +1,55 @@
+"""The report on a terminal: the answer and one table that fits 80 columns."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.estimates import CellResult, Estimate
+from analysis.report.model import Report
+from analysis.summary import Analysis
+from analysis.wording import label, number, percent
+
+COLUMNS = ("p50 ms", "p99 ms", "CPU us", "cred B", "cmds", "refused", "blk")
+
+
+def show(console: Console, analysis: Analysis, report: Report) -> None:
+    """Print the answer, the main figures of every cell with half their interval, and the cautions."""
+    console.print(Text(report.subtitle, style="dim"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("cell")
+    for name in COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    several = len({each.cell.policy for each in analysis.results}) > 1
+    for result in analysis.results:
+        name = label(result.cell, policy=several).replace(" · ", " ")
+        table.add_row(Text(name), *(Text(each) for each in _row(result)))
+    console.print(table)
+    console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))
+    for sentence in report.answer:
+        console.print(Text(f"• {sentence}"))
+    for finding in report.findings:
+        if finding.id in ("sessions-lost", "refused", "errors", "invalid", "partial"):
+            console.print(Text(f"• {finding.text}"))
+
+
+def _row(result: CellResult) -> tuple[str, ...]:
+    figures = result.estimates
+    return (
+        _with_spread(figures["response_p50_ms"]),
+        _with_spread(figures["response_p99_ms"]),
+        number(result.value("total_cpu_us_per_request")),
+        number(result.value("credential_bytes")),
+        number(result.value("store_commands_per_request")),
+        percent(result.value("refused_ratio")),
+        str(result.valid_blocks),
+    )
+
+
+def _with_spread(estimate: Estimate) -> str:
+    """Return `1.25 ±4%`: the value and the larger half of its interval, as a share of the value."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return number(estimate.value)
+    half = max(estimate.high - estimate.value, estimate.value - estimate.low) / estimate.value
+    return f"{number(estimate.value)} ±{100 * half:.0f}%"

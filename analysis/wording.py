@@ -1,0 +1,106 @@
+"""Numbers and cells in words, the same in every report: three significant digits, units, plain names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from analysis.compare import Comparison
+from analysis.estimates import Estimate
+from analysis.load import Cell
+
+NOTHING = "–"  # noqa: RUF001 - a dash, as in a printed table
+"""Shown where a metric does not apply."""
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a value with `digits` significant digits, thousands parted: 0.0123, 1.25, 338, 1,200,000."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    exact = math.isclose(value, round(value), rel_tol=1e-9)
+    return f"{value:,.0f}" if exact else text
+
+
+def setting(value: float | None) -> str:
+    """Return a number that was chosen, not measured, as it was written: 2.5, 200."""
+    return NOTHING if value is None else f"{value:g}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage: 0.75 is `75 %`, 0.0042 is `0.42 %`."""
+    return NOTHING if share is None else f"{number(100 * share, 2)} %"
+
+
+def value_text(estimate: Estimate, unit: str) -> str:
+    """Return the value alone; a metric without a unit whose name is a ratio is given by the caller as a share."""
+    return number(estimate.value) + (f" {unit}" if unit and estimate.value is not None else "")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return `0.70 to 0.87`; `exact` where it has no width, and a dash without an interval."""
+    if low is None or high is None:
+        return NOTHING
+    return "exact" if low == high else f"{number(low)} to {number(high)}"
+
+
+def ratio_text(comparison: Comparison) -> str:
+    """Return `ratio 0.78, 95 % interval 0.70 to 0.87`."""
+    span = interval(comparison.low, comparison.high)
+    known = f"95 % interval {span}" if comparison.low is not None else "one block, so no interval"
+    return f"ratio {number(comparison.ratio)}, {known}"
+
+
+def change(ratio: float) -> str:
+    """Return a ratio as a change: 0.78 is `22 % lower`, 1.3 is `30 % higher`; a factor above twofold."""
+    if ratio >= 2:  # noqa: PLR2004 - "120 % higher" is harder to read than "2.2 times"
+        return f"{number(ratio, 2)} times as high"
+    return f"{number(100 * abs(ratio - 1), 2)} % {'lower' if ratio < 1 else 'higher'}"
+
+
+def signed_percent(ratio: float | None) -> str:
+    """Return a ratio as a signed change: 1.02 is `+2 %`, 0.95 is `−5 %`."""  # noqa: RUF002 - the minus is meant
+    if ratio is None:
+        return NOTHING
+    sign = "+" if ratio >= 1 else "−"  # noqa: RUF001 - a minus sign, not a hyphen
+    return f"{sign}{number(100 * abs(ratio - 1), 2)} %"
+
+
+def count(n: int, noun: str) -> str:
+    """Return `1 replica`, `4 replicas`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def series(cell: Cell) -> str:
+    """Return what a cell measures apart from its replicas: `session · redis`, `token`."""
+    return cell.scheme if cell.store == "none" else f"{cell.scheme} · {cell.store}"
+
+
+def label(cell: Cell, *, policy: bool = False) -> str:
+    """Return a cell's short name: `session · redis ×4`, with `(A/A)` for the duplicate."""  # noqa: RUF002 - a times sign
+    parts = [series(cell), f"×{cell.replicas}"]  # noqa: RUF001 - a times sign
+    parts += [cell.policy] if policy else []
+    parts += ["(A/A)"] if cell.duplicate_of else []
+    return " ".join(parts)
+
+
+def subject(cell: Cell) -> str:
+    """Return a cell as the subject of a sentence: `tokens`, `sessions on redis`, `control`."""
+    plain = {"token": "tokens", "session": "sessions", "control": "control (no authentication)"}
+    named = plain.get(cell.scheme, cell.scheme)
+    place = {"none": "", "memory": " in per-process memory"}.get(cell.store, f" on {cell.store}")
+    return named + place
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    listed = list(parts)
+    return listed[0] if len(listed) == 1 else ", ".join(listed[:-1]) + " and " + listed[-1] if listed else ""
+
+
+def capital(sentence: str) -> str:
+    """Return the sentence with its first letter raised and the rest as it is."""
+    return sentence[:1].upper() + sentence[1:]
