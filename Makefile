@@ -45,8 +45,11 @@ test: .venv/.installed-dev ## run the tests
 lint: .venv/.installed-dev ## ruff, mypy (strict), import-linter
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
 
-notebooks: .venv/.installed-dev ## execute the notebooks on the latest run, into its folder
-	@$(PY) -m analysis.notebooks $(if $(RUN),--run '$(RUN)')
+notebooks: .venv/.installed-dev ## execute the notebooks on the latest run (or RUN=), into its folder
+	@cd analysis/notebooks && for notebook in *.ipynb; do \
+	    AUTHSCALE_RUN='$(abspath $(or $(RUN),results/latest))' JUPYTER_PLATFORM_DIRS=1 ../../.venv/bin/jupyter execute \
+	        --output='$(abspath $(or $(RUN),results/latest))/'$$notebook $$notebook || exit 1; \
+	done
 
 lock: ## pin every dependency anew (needs uv)
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from analysis.compare import Comparison, find
 from analysis.estimates import CellResult
 from analysis.load import Run
-from analysis.wording import capital, change, count, joined, number, ratio_text, setting, signed_percent, subject
+from analysis.wording import capital, change, count, joined, number, setting, signed_percent, subject
 
 LATENCY = "response_p50_ms"
 
@@ -78,14 +78,20 @@ def _outcome(contest: Contest) -> str:
         "faster": f"{ours} are faster than {theirs}",
         "slower": f"{ours} are slower than {theirs}",
         "equivalent": f"{ours} and {theirs} are equally fast for practical purposes",
-        "inconclusive": f"this run cannot tell whether {ours} or {theirs} are faster",
+        "inconclusive": f"no difference in speed between {ours} and {theirs} could be shown",
         "unstable": f"the machine was too unstable to tell {ours} from {theirs}",
     }[comparison.verdict]
     return (
         f"at {count(contest.cell.cell.replicas, 'replica')}, {said}: median response time "
         f"{number(contest.cell.value(LATENCY))} ms against {number(contest.baseline.value(LATENCY))} ms, "
-        f"{change(comparison.ratio)} ({ratio_text(comparison)})"
+        f"{change(comparison.ratio)} ({_span(comparison)})"
     )
+
+
+def _span(comparison: Comparison) -> str:
+    if comparison.low is None:
+        return "one block, so no interval"
+    return f"95 % interval {signed_percent(comparison.low)} to {signed_percent(comparison.high)}"
 
 
 def _how_sure(run: Run, found: Sequence[Contest], floor: Comparison | None) -> str:
@@ -97,17 +103,17 @@ def _how_sure(run: Run, found: Sequence[Contest], floor: Comparison | None) -> s
         f"({load.get('model')} loop)"
     )
     chances = [each.comparison.p_holm for each in found if each.comparison.p_holm is not None]
-    tested = f", with corrected p {joined(f'{p:.2g}' for p in chances)}" if chances else ""
+    tested = f"; Holm-corrected p {joined(f'{p:.2g}' for p in chances)}" if chances else ""
     return capital(rest) + tested + _noise(floor) + "."
 
 
 def _noise(floor: Comparison | None) -> str:
     if floor is None:
         return "; the run holds no duplicate cell, so its own noise is unknown"
-    span = ""
-    if floor.low is not None:
-        span = f" (95 % interval {signed_percent(floor.low)} to {signed_percent(floor.high)})"
-    return f"; two identical cells differed by {signed_percent(floor.ratio)}{span}, which is the noise of this run"
+    return (
+        f"; two identical cells differed by {signed_percent(floor.ratio)} ({_span(floor)}), "
+        "which is the noise of this run"
+    )
 
 
 def _costs(contest: Contest) -> str:

@@ -91,7 +91,7 @@ def subject(cell: Cell) -> str:
     """Return a cell as the subject of a sentence: `tokens`, `sessions on redis`, `control`."""
     plain = {"token": "tokens", "session": "sessions", "control": "control (no authentication)"}
     named = plain.get(cell.scheme, cell.scheme)
-    place = {"none": "", "memory": " in per-process memory"}.get(cell.store, f" on {cell.store}")
+    place = {"none": "", "memory": " in per-process memory", "redis": " on Redis"}.get(cell.store, f" on {cell.store}")
     return named + place
 
 

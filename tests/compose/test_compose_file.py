@@ -177,6 +177,8 @@ def test_the_seed_command_is_one_that_the_seeder_takes(services: dict[str, Any],
 @pytest.mark.parametrize("tool", COMPOSE_TOOLS, ids=" ".join)
 def test_compose_takes_the_file(tool: tuple[str, ...]) -> None:
     if shutil.which(tool[0]) is None:
+        # continuous integration installs the older tool itself
+        assert tool[0] != "docker-compose" or not os.environ.get("AUTHSCALE_CI"), "docker-compose was not installed"
         pytest.skip(f"{tool[0]} is not installed")
     if subprocess.run([*tool, "version"], capture_output=True, check=False).returncode != 0:
         pytest.skip(f"{' '.join(tool)} does not run here")
