@@ -113,12 +113,7 @@ class _Live:
         self._live.__exit__(kind, error, trace)
 
     def doing(self, block: int, cell: str, step: str) -> None:
-        self._now = Text.assemble(
-            f"block {block}/{self._experiment.blocks}  ",
-            (cell, "bold"),
-            f"  {step}",
-            (f"  {self._clock.left()}", "dim"),
-        )
+        self._now = Text.assemble(f"block {block}/{self._experiment.blocks}  ", (cell, "bold"), f"  {step}")
         self._live.update(self._draw(), refresh=True)
 
     def done(self, record: dict[str, Any]) -> None:
@@ -136,5 +131,10 @@ class _Live:
             record = self._latest.get(cell)
             p50 = f"{record['response_p50_ms']:.2f}" if record else ""
             table.add_row(cell, f"{valid}/{self._experiment.blocks}", p50, verdict(record) if record else "")
-        bar = ProgressBar(total=self._clock.total, completed=self._clock.done, width=60)
+        # in a grid, because a bar on its own ends no line
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=self._clock.total, completed=self._clock.done, width=40),
+            f"{self._clock.done}/{self._clock.total} trials, {self._clock.left()}",
+        )
         return Group(table, bar, self._now)
