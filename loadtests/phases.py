@@ -2,7 +2,7 @@
 
 With a control folder (see `control`) the harness opens each border: it reads counters while nothing is in flight, so
 that what the store and the balancer counted belongs to the measured requests exactly. Without one, as when somebody
-runs `locust -f` by hand, users sign in and the load goes on until it is stopped.
+runs `locust -f` by hand, there are no borders: each user signs in when Locust starts it, and goes on until stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEAD_START_NS = 20_000_000
 
 @dataclass
 class Phase:
-    """A phase and its border. `start_ns` is set when it opens; requests due after `length_ns` belong to the next."""
+    """A phase and its border. `start_ns` is set when it opens; requests due `length_ns` later belong to the next."""
 
     name: str
     length_ns: float
@@ -45,13 +45,18 @@ class Phases:
         self.measured = Phase(MEASURED, duration_s * 1e9 if folder else float("inf"))
         self.end = Phase("end", 0)
 
-    def enter(self, phase: Phase) -> None:
-        """Wait at the border of `phase` until it opens."""
+    def enter(self, phase: Phase) -> int:
+        """Wait at the border of `phase` until it opens; returns when the user's clock in it starts, ns."""
+        if self._folder is None:
+            return time.monotonic_ns()
         phase.arrived += 1
         phase.opened.wait()
+        return phase.start_ns
 
     def conduct(self, started: Callable[[Phase, str], None], finish: Callable[[], None]) -> None:
         """Open each border in turn, in a greenlet of its own; `started` is told the phase and the signal's text."""
+        if self._folder is None:
+            return
         for phase, before, after in (
             (self.login, None, control.LOG_IN),
             (self.warm_up, control.LOGGED_IN, control.WARM_UP),
@@ -60,16 +65,14 @@ class Phases:
         ):
             while phase.arrived < self._users:
                 gevent.sleep(_POLL_S)
-            started(phase, self._in_step(before, after))
+            started(phase, self._in_step(self._folder, before, after))
             phase.start_ns = time.monotonic_ns() + _HEAD_START_NS
             phase.opened.set()
         finish()
 
-    def _in_step(self, before: str | None, after: str) -> str:
-        if self._folder is None:
-            return ""
+    def _in_step(self, folder: Path, before: str | None, after: str) -> str:
         if before:
-            control.give(self._folder, before)
-        while not control.given(self._folder, after):
+            control.give(folder, before)
+        while not control.given(folder, after):
             gevent.sleep(_POLL_S)
-        return control.text_of(self._folder, after)
+        return control.text_of(folder, after)

@@ -18,12 +18,11 @@ from loadtests import control, gates, machine
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import Generator, GeneratorError
 from loadtests.verify import VerificationError, verify
-from servers import stores
 from topology.components.valkey import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, Topology
+from topology.spec import Topology
 
 FORMAT = 1
 _DRAIN_S = 5.0
@@ -127,8 +126,7 @@ def _naming_the_dead(servers: RunningTopology) -> Iterator[None]:
 
 def refusals_expected(topology: Topology) -> bool:
     """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
-    shared = topology.store == NO_STORE or stores.facts()[topology.store].shared
-    return not shared and topology.replicas > 1
+    return not topology.accepts_everywhere and topology.replicas > 1
 
 
 def _read(servers: RunningTopology, generator: Generator) -> _Reading:

@@ -55,6 +55,7 @@ class Shared:
         self.folder = Path(folder) if folder else None
         self.options = options
         self.rate_per_user = options.rate / users
+        self.keeps_samples = bool(options.samples)  # by hand, a load that goes on for hours must not fill the memory
         self.recorder = Recorder()
         self.phases = Phases(users, options.warm_up, options.duration, self.folder)
         self.host = environment.host or ""
@@ -91,7 +92,7 @@ def _start(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
     runner: Any = environment.runner
     users = runner.target_user_count or options.num_users or 1
-    # which task comes next is Locust's throw of its dice; seeded, so that every cell of a block gets the same ones
+    # which task comes next is Locust's throw of its dice, one sequence for all users; seeded, so that the mix repeats
     random.seed(options.arrival_seed)
     _of_environment[environment] = Shared(environment, users)
 
@@ -101,7 +102,7 @@ def _write_samples(environment: Environment, **_: Any) -> None:
     shared = _of_environment.get(environment)
     if shared is None:
         return
-    if shared.options.samples:
+    if shared.keeps_samples:
         shared.recorder.write(Path(shared.options.samples))
     if shared.folder:
         total = environment.stats.total
@@ -122,6 +123,8 @@ class VirtualUser(User):
         self.signed_in = False
         self._credential = credentials.NOTHING
         self._phase = self.shared.phases.login
+        self._phase_start_ns = 0
+        self._client: HttpClient | None = None
         self._schedule: Iterator[float] = iter(())
         self._due_ns = 0
         self._was_busy = False
@@ -138,13 +141,14 @@ class VirtualUser(User):
 
     def on_stop(self) -> None:
         """Close the connection."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def wait_time(self) -> float:
         """Seconds until the next request is due; 0 when it already is, and then it counts from when it was due."""
         while True:
-            self._due_ns = self._phase.start_ns + round(next(self._schedule) * 1e9)
-            now_ns, end_ns = time.monotonic_ns(), self._phase.start_ns + self._phase.length_ns
+            self._due_ns = self._phase_start_ns + round(next(self._schedule) * 1e9)
+            now_ns, end_ns = time.monotonic_ns(), self._phase_start_ns + self._phase.length_ns
             if self._due_ns >= end_ns:
                 phases = self.shared.phases
                 self._enter(phases.measured if self._phase is phases.warm_up else phases.end)
@@ -182,7 +186,7 @@ class VirtualUser(User):
         self.signed_in = False
 
     def _enter(self, phase: Phase) -> None:
-        self.shared.phases.enter(phase)
+        self._phase_start_ns = self.shared.phases.enter(phase)
         self._phase = phase
         seed = (self.shared.options.arrival_seed, phase.name, self.number)
         self._schedule = arrivals.poisson(self.shared.rate_per_user, seed)
@@ -199,6 +203,8 @@ class VirtualUser(User):
         expected: int = HTTPStatus.OK,
     ) -> Answer:
         lines = credential.line + (credential.state_change_line if changes else b"")
+        if self._client is None:
+            raise RuntimeError("a task ran before on_start")
         answer = self._client.request(method, path, lines, body)
         outcome = _outcome(answer, expected, self.name if operation == "me" and credential.line else "")
         self._record(operation, answer, outcome, credential)
@@ -206,6 +212,8 @@ class VirtualUser(User):
         return answer
 
     def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
+        if not self.shared.keeps_samples:
+            return
         timing = server_timing.parse(answer.headers.get(b"server-timing"))
         self.shared.recorder.add(
             self._due_ns,

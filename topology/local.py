@@ -150,5 +150,6 @@ def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
         "USERS_DB": str(accounts.users_db),
         "SECRET_FILE": str(accounts.secret_file),
     }
-    store = {} if topology.store == NO_STORE else {"STORE_URL": f"{topology.store}://"}
+    # a store that needs a component gets its address when that has one
+    store = {} if topology.store == NO_STORE else {"STORE_URL": f"{stores.facts()[topology.store].url_scheme}://"}
     return {**settings, **store, **topology.settings}

@@ -49,6 +49,11 @@ class Topology:
         """The name of the cell, the same in every run that has it."""
         return f"{self.scheme}-{self.store}-{self.replicas}r-{self.policy}"
 
+    @property
+    def accepts_everywhere(self) -> bool:
+        """Whether every replica accepts what another issued: all state is shared, or travels with the request."""
+        return self.store == NO_STORE or stores.facts()[self.store].shared
+
 
 def scheme_names() -> tuple[str, ...]:
     """Every scheme that is registered."""

@@ -19,7 +19,7 @@ def _record(cell: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_it_says_what_runs_what_was_found_and_what_is_left(terminal: bool):
+def test_it_says_what_runs_what_was_found_and_what_is_left(*, terminal: bool):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
     with progress(load_experiment("quick", {"blocks": 2}), console) as shown:

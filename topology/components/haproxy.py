@@ -19,6 +19,7 @@ _TIMEOUT_S = 5.0
 
 # Checks open a connection and send no request: every request that a replica counts came from the load.
 # X-Request-Start carries microseconds because HAProxy's own timers stop at milliseconds.
+# retries 0: a connection that a replica refuses is a failed request, not a slow one.
 # http-reuse always: one pool of server connections for all clients, as a busy balancer has it.
 _CONFIG = """\
 global
@@ -31,6 +32,7 @@ defaults
     timeout client 60s
     timeout server 60s
     option forwardfor
+    retries 0
     option http-keep-alive
     http-reuse always
 frontend public
