@@ -114,7 +114,7 @@ def explain(command):
 def rerun_on_newer_python(argv):
     for name in NEWER:
         path = shutil.which(name)
-        if path and subprocess.call([path, "-c", "import venv"]) == 0:
+        if path and subprocess.call([path, "-c", "import venv"], stderr=subprocess.DEVNULL) == 0:
             return subprocess.call([path, os.path.abspath(__file__)] + argv)
     return fail(
         "Python %d.%d is too old: authscale needs %d.%d or newer; install one, or name it: make PYTHON=/path/to/python3"

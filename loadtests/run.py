@@ -184,8 +184,15 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with a value in one line, as everything else here does, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"authscale: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.run", description=__doc__.splitlines()[0])
+    parser = _OneLineParser(prog="python -m loadtests.run", description=__doc__.splitlines()[0])
     parser.add_argument("--experiment", default="quick", help="a file of loadtests/experiments/ (default: quick)")
     parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
     option = parser.add_argument

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from loadtests import credentials
@@ -12,6 +14,7 @@ from servers.users import PASSWORD, user_name
 from topology.local import RunningTopology
 
 _LOOKUPS = 8
+_BURSTS = 4
 
 
 class VerificationError(RuntimeError):
@@ -40,10 +43,12 @@ def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | N
         answer = clients[name].request(b"GET", b"/me", credential.line)
         what = f"GET /me with a credential that {first} issued"
         _expect(name, what, answer, 200 if topology.accepts_everywhere else 401)
+    _use_every_thread(first, running.replica_urls[first], credential, topology.threads)
     _log_out(first, clients[first], credential)
     for name in others:  # each replica signs users in by itself, too
         own = _log_in(name, clients[name], accounts)
         _expect(name, "GET /me with its own credential", clients[name].request(b"GET", b"/me", own.line), 200)
+        _use_every_thread(name, running.replica_urls[name], own, topology.threads)
         _log_out(name, clients[name], own)
     for client in clients.values():
         client.close()
@@ -83,6 +88,27 @@ def _commands_per_lookup(running: RunningTopology, client: HttpClient, credentia
     if commands % _LOOKUPS:
         raise VerificationError(f"{_LOOKUPS} lookups made {commands} store commands: not a whole number each")
     return commands // _LOOKUPS
+
+
+def _use_every_thread(name: str, url: str, credential: Credential, threads: int) -> None:
+    """Ask twice as many questions at once as there are threads, a few times.
+
+    A thread opens its connection to the store when it first serves a request, which takes some milliseconds. Left to
+    the load, that first time comes with the first burst of arrivals, in the middle of the measured phase.
+    """
+    together = threading.Barrier(2 * threads)
+
+    def ask(client: HttpClient) -> Answer:
+        together.wait()
+        return client.request(b"GET", b"/me", credential.line)
+
+    clients = [_client(url) for _ in range(2 * threads)]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        for _ in range(_BURSTS):
+            for answer in pool.map(ask, clients):
+                _expect(name, "GET /me among others", answer, 200)
+    for client in clients:
+        client.close()
 
 
 def _expect(name: str, what: str, answer: Answer, status: int) -> None:

@@ -11,6 +11,8 @@ from analysis.report.model import Report
 from analysis.summary import Analysis
 from analysis.wording import label, number, percent
 
+_WIDE = 10.0
+
 COLUMNS = ("p50 ms", "p99 ms", "CPU us", "cred B", "cmds", "refused", "blk")
 
 
@@ -52,4 +54,5 @@ def _with_spread(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return number(estimate.value)
     half = max(estimate.high - estimate.value, estimate.value - estimate.low) / estimate.value
-    return f"{number(estimate.value)} ±{100 * half:.0f}%"
+    # two or three blocks can leave a figure open by orders of magnitude: how many says nothing more
+    return f"{number(estimate.value)} ±{100 * half:.0f}%" if half < _WIDE else f"{number(estimate.value)} ±>{_WIDE:.0%}"

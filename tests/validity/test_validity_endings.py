@@ -139,7 +139,8 @@ def test_wrong_input_is_refused_before_anything_starts(arguments: list[str], sai
     out = bench.run(*arguments)
     assert out.returncode == 2
     assert said in out.stderr
-    assert "Traceback" not in out.stderr
+    assert out.stderr.startswith("authscale: ")
+    assert out.stderr.count("\n") == 1
     assert not bench.results.exists()
 
 
