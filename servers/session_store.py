@@ -68,7 +68,8 @@ class Session:
     def decode(cls, id_: str, last_accessed: float, value: bytes) -> Session:
         """The reverse of `encode`."""
         user, role, created, expires, address, user_agent, state = json.loads(value)
-        return cls(id_, user, role, created, last_accessed, expires, address, user_agent, state)
+        # a store that tells times in milliseconds may tell one before the creation
+        return cls(id_, user, role, created, max(last_accessed, created), expires, address, user_agent, state)
 
     def accessed(self, now: float) -> Session:
         """The same, accessed at `now`."""

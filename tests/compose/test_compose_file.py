@@ -148,7 +148,8 @@ def test_the_balancer_is_configured_as_the_local_one(balancer_config: str, tmp_p
     local = tmp_path / "haproxy.cfg"
     haproxy.haproxy("haproxy", PORT, {}, policy="roundrobin", config=local, admin_socket=tmp_path / "admin")
     ours, theirs = _sections(balancer_config), _sections(local.read_text())
-    assert ours["defaults"] == theirs["defaults"]
+    # a benchmark wants to see a refused connection, a topology that is scaled while it serves does not
+    assert ours["defaults"] == [line for line in theirs["defaults"] if line != "retries 0"]
     assert "nbthread 1" in ours["global"]
     for twin in ("session", "token"):
         assert theirs["frontend public"][1] in ours[f"frontend {twin}"], "X-Request-Start"
