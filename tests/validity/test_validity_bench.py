@@ -29,7 +29,7 @@ def test_three_quarters_are_refused_on_memory_behind_four_replicas_and_nobody_el
     for cell in summary["cells"]:
         refused = cell["metrics"]["refused_ratio"]["value"]
         if cell["store"] == "memory" and cell["replicas"] == 4:
-            assert abs(refused - 0.75) <= 0.05, cell["id"]  # some 600 requests: four standard errors are 0.07
+            assert abs(refused - 0.75) <= 0.07, cell["id"]  # some 600 requests: four standard errors
         else:
             assert refused == 0, cell["id"]
         assert cell["metrics"]["error_ratio"]["value"] == 0, cell["id"]
