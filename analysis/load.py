@@ -50,6 +50,7 @@ class Trial:
     block: int
     valid: bool
     invalid_reasons: tuple[str, ...]
+    earlier_attempt: tuple[str, ...]  # reasons against an attempt that this one replaced; empty for a first one
     duration_s: float
     sent: int
     dropped: int
@@ -166,6 +167,7 @@ def _trial(path: Path) -> Trial:
             block=int(document["block"]),
             valid=bool(document["valid"]),
             invalid_reasons=tuple(str(reason) for reason in document["invalid_reasons"]),
+            earlier_attempt=tuple(str(reason) for reason in document["earlier_attempt"] or ()),
             duration_s=float(document["duration_s"]),
             sent=int(document["sent"]),
             dropped=int(document["dropped"]),

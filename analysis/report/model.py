@@ -182,21 +182,25 @@ def _noise_table(analysis: Analysis) -> Table:
 def _validity_table(run: Run, results: Sequence[CellResult]) -> Table:
     return Table(
         title="Blocks that count, and the load generator",
-        columns=("cell", "valid", "invalid", "why", "late p99 (ms)", "generator CPU", "steal"),
+        columns=("cell", "valid", "invalid", "retried", "why", "late p99 (ms)", "generator CPU", "steal"),
         rows=tuple(_validity(run, each, _cell_name(each, results)) for each in results),
-        note="The worst block of each cell: lateness of an idle user's send, the generator's share of one core, and "
+        note="Retried: a first attempt was invalid, and its reason stands under why. "
+        "The worst block of each cell: lateness of an idle user's send, the generator's share of one core, and "
         "the machine's time stolen by others.",
     )
 
 
 def _validity(run: Run, result: CellResult, name: str) -> tuple[Entry, ...]:
     trials = [trial for trial in run.trials if trial.cell == result.cell.id]
-    reasons = "; ".join(f"{reason} ({times})" for reason, times in result.invalid_reasons.items())
+    retried = [trial for trial in trials if trial.earlier_attempt]
+    told = [f"{reason} ({times})" for reason, times in result.invalid_reasons.items()]
+    told += [f"block {trial.block} at first: {'; '.join(trial.earlier_attempt)}" for trial in retried]
     return (
         Entry(name),
         Entry(str(result.valid_blocks)),
         Entry(str(result.invalid_blocks)),
-        Entry(reasons or NOTHING),
+        Entry(str(len(retried))),
+        Entry("; ".join(told) or NOTHING),
         Entry(number(_worst(trials, "generator", "lateness_p99_ms"))),
         Entry(percent(_worst(trials, "generator", "cpu_share"))),
         Entry(percent(_worst(trials, "machine", "steal_share"))),

@@ -175,6 +175,7 @@ def trial_document(cell: Mapping[str, Any], block: int, position: int, rng: np.r
         "position": position,
         "valid": True,
         "invalid_reasons": [],
+        "earlier_attempt": None,
         "duration_s": 2.5,
         "scheduled": REQUESTS,
         "sent": REQUESTS,

@@ -227,3 +227,14 @@ def test_bad_input_is_one_clear_line(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+def test_a_trial_that_was_tried_again_is_told(build_run: Callable[..., Path]) -> None:
+    folder = build_run()
+    path = next(folder.glob("trials/2/token-none-1r-roundrobin/trial.json"))
+    trial = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(trial | {"earlier_attempt": ["generator late"]}), encoding="utf-8")
+    report = build(analyse(load_run(folder)))
+    told = {row[0].text: [entry.text for entry in row] for row in report.validity.rows}
+    assert told["token ×1"][3:5] == ["1", "block 2 at first: generator late"]  # noqa: RUF001 - a times sign
+    assert told["control ×1"][3:5] == ["0", "–"]  # noqa: RUF001 - a times sign and a dash
