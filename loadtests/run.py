@@ -28,13 +28,14 @@ from loadtests.matrix import ExperimentError, load_experiment
 from loadtests.progress import Progress, progress
 from loadtests.trial import Surroundings, run_trial
 from loadtests.verify import VerificationError
-from servers import users
+from servers import stores, users
 from topology import cpu
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
+from topology.spec import NO_STORE
 
 FORMAT = 1
 ATTEMPTS = 2
@@ -72,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(experiment: Experiment, results: Path, console: Console) -> int:
-    binaries = {"haproxy"} | {"valkey" for cell in experiment.cells if cell.topology.store == "redis"}
+    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
+    binaries = {"haproxy", *(needs for store in used if (needs := stores.facts()[store].needs))}
     software = provenance.software(sorted(binaries))
     folder = _run_folder(results, experiment)
     cores = cpu.divide_cores()
@@ -103,17 +105,18 @@ def _run(experiment: Experiment, results: Path, console: Console) -> int:
 
 def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> None:
     """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted."""
+    waiting = list(enumerate(block, start=1))
     for attempt in range(1, ATTEMPTS + 1):
         again = []
-        for position, cell in enumerate(block, start=1):
+        for position, cell in waiting:
             path = around.run_folder / "trials" / str(number) / cell.id / "trial.json"
             earlier = json.loads(path.read_text())["invalid_reasons"] if attempt > 1 else None
             record = run_trial(around, cell, number, position, earlier, partial(shown.doing, number, cell.id))
             if not record["valid"] and attempt < ATTEMPTS:
-                again.append(cell)
+                again.append((position, cell))
             else:
                 shown.done(record)
-        block = again
+        waiting = again
 
 
 def _run_folder(results: Path, experiment: Experiment) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -98,3 +99,27 @@ def test_nothing_secret_is_kept(small_run: Path):
     run = json.loads((small_run / "run.json").read_text())
     assert run["finished"]
     assert not [path for path in small_run.rglob("*") if path.name in {"secret", "users.db"}]
+
+
+def _keys(value: object) -> set[str]:
+    """Names of fields, but for those below a table whose names are data (components, commands, packages)."""
+    if isinstance(value, list):
+        return set().union(*map(_keys, value))
+    if not isinstance(value, dict):
+        return set()
+    named_by_data = ("components", "commands", "requests", "packages", "binaries", "outcomes")
+    return set(value).union(*(_keys(below) for name, below in value.items() if name not in named_by_data))
+
+
+@pytest.mark.parametrize("name", ["run.json", "trials/1/session-redis-4r-roundrobin/trial.json"])
+def test_every_field_is_documented(name: str, small_run: Path):
+    formats = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text()
+    documented = set(re.findall(r'"(\w+)":', formats))
+    assert _keys(json.loads((small_run / name).read_text())) <= documented
+
+
+def test_positions_are_those_of_the_order(small_run: Path):
+    order = json.loads((small_run / "run.json").read_text())["order"]
+    for path in small_run.glob("trials/*/*/trial.json"):
+        trial = json.loads(path.read_text())
+        assert order[trial["block"] - 1][trial["position"] - 1] == trial["cell"]
