@@ -55,4 +55,4 @@ lock: ## pin every dependency anew (needs uv)
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 pyproject.toml -o requirements.lock
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	    --python-version 3.11 -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	    --python-version 3.11 -c requirements.lock --group dev --extra contestants pyproject.toml -o requirements-dev.lock

@@ -20,7 +20,7 @@ LOG = os.path.join(ROOT, ".venv-install.log")
 
 # what pip says, and what the reader needs to hear; the first that matches wins
 CAUSES = [
-    ("No space left on device", "the disk is full: about 700 MB are needed beside this folder"),
+    ("No space left on device", "the disk is full: about 1 GB are needed beside this folder"),
     ("Permission denied", "this folder cannot be written to"),
     ("Read-only file system", "this folder cannot be written to"),
     ("THESE PACKAGES DO NOT MATCH THE HASHES", "a downloaded package does not match its hash in the lock file"),
