@@ -5,8 +5,9 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
+OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE USERS DURATION WARMUP BLOCKS SEED THREADS \
-        ACCOUNTS HASH_COST RESULTS
+        ACCOUNTS HASH_COST RESULTS $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
 .PHONY: help bench report up down test lint notebooks lock
@@ -34,7 +35,8 @@ report: .venv/.installed ## write the report of a finished run again: RUN=result
 
 up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLICAS=
 	@$(PY) -m topology.up up $(if $(SCHEME),--scheme '$(SCHEME)') $(if $(STORE),--store '$(STORE)') \
-	    $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(POLICY),--policy '$(POLICY)') $(if $(THREADS),--threads '$(THREADS)')
+	    $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(POLICY),--policy '$(POLICY)') $(if $(THREADS),--threads '$(THREADS)') \
+	    $(foreach axis,$(OPTIONS),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
 down: .venv/.installed ## end what `make up` started
 	@$(PY) -m topology.up down

@@ -1,5 +1,6 @@
 """The HTTP/1.1 client: one keep-alive connection, octets counted on the socket, times taken around them.
 
+With TLS the octets are those inside it, and the server's certificate is verified.
 Sockets are gevent's when the process is patched (under Locust) and blocking ones elsewhere. It hides nothing: no retry,
 no redirect, no cookie jar, no decompression. A connection that fails is closed, and the next request opens another.
 """
@@ -7,8 +8,11 @@ no redirect, no cookie jar, no decompression. A connection that fails is closed,
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httptools
 
@@ -37,11 +41,21 @@ class Answer:
     failure: Exception | None = None
 
 
+def client_of(url: str, authority: Path | None = None, timeout_s: float = 10.0) -> HttpClient:
+    """A client of the server at `url`; `authority` is the certificate (PEM) that an https server's must lead to."""
+    address = urlsplit(url)
+    if address.scheme != "https":
+        return HttpClient(address.hostname or "", address.port or 80, timeout_s)
+    context = ssl.create_default_context(cafile=authority)
+    return HttpClient(address.hostname or "", address.port or 443, timeout_s, context)
+
+
 class HttpClient:
     """One user's connection to one server. Not for use by two greenlets at once."""
 
-    def __init__(self, host: str, port: int, timeout_s: float = 10.0) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float = 10.0, tls: ssl.SSLContext | None = None) -> None:
         self._address = (host, port)
+        self._tls = tls
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
         self._host_line = f"Host: {host}:{port}\r\n".encode()
@@ -76,10 +90,20 @@ class HttpClient:
             self._socket.close()
             self._socket = None
 
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection(self._address, self._timeout_s)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is None:
+            return plain
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self._address[0])
+        except OSError:
+            plain.close()
+            raise
+
     def _exchange(self, request: bytes, answer: Answer) -> None:
         if self._socket is None:
-            self._socket = socket.create_connection(self._address, self._timeout_s)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._connected()
         self._socket.sendall(request)
         reader = _Reader(answer)
         parser = reader.parser

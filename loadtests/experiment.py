@@ -51,6 +51,7 @@ class Cell:
             "replicas": topology.replicas,
             "policy": topology.policy,
             "threads": topology.threads,
+            "options": topology.unusual,
             "duplicate_of": self.duplicate_of,
         }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.experiment import Cell, Experiment, Load
+from servers import schemes
 from servers.users import HashCost
 from topology.components.haproxy import POLICIES
 from topology.spec import (
@@ -18,8 +19,10 @@ from topology.spec import (
     NO_STORE,
     SpecError,
     Topology,
+    every_option,
     in_range,
     one_of,
+    option_names,
     scheme_names,
     store_names,
     uses_store,
@@ -36,6 +39,8 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     },
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
+# keys that may be left out
+_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}}
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
 
 
@@ -65,6 +70,7 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         document = _read(EXPERIMENTS / f"{name}.toml")
         for section, keys in _KEYS.items():
             document[section] |= {key: changes[key] for key in keys if changes.get(key) is not None}
+        document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
         return _resolve(name, document)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
@@ -77,17 +83,22 @@ def _read(path: Path) -> dict[str, Any]:
         raise ExperimentError(f"{path.name}: {error}") from error
     _check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)})
     for section, keys in _KEYS.items():
-        _check_keys(f"{path.name} [{section}]", document[section], keys)
+        _check_keys(f"{path.name} [{section}]", document[section], keys, _OPTIONAL.get(section, {}))
     return document
 
 
-def _check_keys(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_keys(
+    where: str, given: Mapping[str, Any], required: Mapping[str, Any], optional: Mapping[str, Any] | None = None
+) -> None:
+    known = {**required, **(optional or {})}
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             guess = f" (did you mean {near[0]!r}?)" if near else ""
             raise ExperimentError(f"{where}: {key!r} is unknown{guess}; there are: {', '.join(known)}")
     for key, kind in known.items():
+        if key not in given and key not in required:
+            continue
         if key not in given:
             raise ExperimentError(f"{where}: {key!r} is missing")
         if not isinstance(given[key], kind) or isinstance(given[key], bool):
@@ -137,14 +148,67 @@ def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
         in_range("replicas", count, 1, MAX_REPLICAS)
     in_range("threads", axes["threads"], 1, MAX_THREADS)
     topologies = [
-        Topology(scheme, store, count, policy, axes["threads"])
-        for scheme in axes["schemes"]
-        for store in (axes["stores"] if uses_store(scheme) else [NO_STORE])
+        Topology(scheme, store, count, policy, axes["threads"], options=options)
+        for scheme, store, options in _variants(axes)
         for count, policy in itertools.product(axes["replicas"], axes["policies"])
     ]
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
     return (*(Cell(each) for each in topologies), Cell(baseline, duplicate_of=baseline.id))
+
+
+def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:
+    """Every scheme on every store that it can use, in every variant. What a variant says to others is left out."""
+    made: list[tuple[str, str, dict[str, str]]] = []
+    for scheme in axes["schemes"]:
+        for variant in axes["variants"]:
+            for store in _stores(scheme, axes["stores"], variant):
+                known = option_names(scheme, store)
+                own = {name: value for name, value in variant.items() if name in known and value != known[name].default}
+                if (scheme, store, own) not in made:
+                    made.append((scheme, store, own))
+    for name in {name for variant in axes["variants"] for name in variant}:
+        if not any(name in option_names(scheme, store) for scheme, store, _ in made):
+            raise ExperimentError(f"{name} changes nothing here: no scheme or store of this experiment has that option")
+    return sorted(made, key=lambda each: (axes["schemes"].index(each[0]), _place(axes["stores"], each[1])))
+
+
+def _stores(scheme: str, asked: list[str], options: Mapping[str, str]) -> list[str]:
+    facts = schemes.facts()[scheme]
+    if not uses_store(scheme, options):
+        return [NO_STORE]
+    usable = [store for store in asked if not facts.stores or store in facts.stores]
+    if not usable:
+        raise ExperimentError(
+            f"{scheme} can use none of these stores ({', '.join(asked)}), but: {', '.join(facts.stores)}"
+        )
+    return usable
+
+
+def _place(asked: list[str], store: str) -> int:
+    return asked.index(store) if store in asked else -1
+
+
+def _with_options(variants: list[Any], changes: Mapping[str, list[str]]) -> list[dict[str, str]]:
+    """The experiment's variants, each with every combination of the options of the command line laid over it."""
+    known = every_option()
+    made: list[dict[str, str]] = []
+    for variant in variants:
+        if not isinstance(variant, dict):
+            raise ExperimentError(f"variants: {variant!r} is not a table of options")
+        for values in itertools.product(*changes.values()):
+            options = {name: str(value) for name, value in variant.items()} | dict(zip(changes, values, strict=True))
+            for name, value in options.items():
+                one_of("option", name, known)
+                try:
+                    known[name].check(value)
+                except ValueError as error:
+                    raise ExperimentError(str(error)) from error
+            if options not in made:
+                made.append(options)
+    if not made:
+        raise ExperimentError("an option without a value; name at least one")
+    return made
 
 
 def _values(axis: str, values: Iterable[Any]) -> list[Any]:

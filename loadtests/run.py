@@ -30,18 +30,20 @@ from loadtests.trial import Surroundings, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
 from topology import cpu
+from topology.backing import binary_names
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE
+from topology.spec import NO_STORE, every_option
 
 FORMAT = 1
 ATTEMPTS = 2
 _BYTES_PER_SAMPLE = 100
 _BYTES_PER_TRIAL = 200_000
 _SPARE_BYTES = 20_000_000
+_OPTION = "option "  # before a name that must not meet another argument's
 
 
 class SetupError(RuntimeError):
@@ -56,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     try:
+        options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
+        arguments["options"] = {name: values for name, values in options.items() if values is not None}
         experiment = load_experiment(arguments.pop("experiment"), arguments)
         return _run(experiment, results, console)
     except (ExperimentError, SetupError) as error:
@@ -74,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(experiment: Experiment, results: Path, console: Console) -> int:
     used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
-    binaries = {"haproxy", *(needs for store in used if (needs := stores.facts()[store].needs))}
+    needs = {stores.facts()[store].needs for store in used} - {None}
+    binaries = {"haproxy", *(name for each in needs if each for name in binary_names(each))}
     software = provenance.software(sorted(binaries))
     folder = _run_folder(results, experiment)
     cores = cpu.divide_cores()
@@ -213,6 +218,14 @@ def _parser() -> argparse.ArgumentParser:
     option("--seed", type=int, help="of the order and the arrivals")
     option("--accounts", type=int, help="rows of the user table")
     option("--hash-cost", help="argon2id cost of the passwords")
+    for each in every_option().values():
+        takes = ", ".join(each.values) if each.values else f"{each.low} to {each.high}"
+        option(
+            f"--{each.name.replace('_', '-')}",
+            type=_names,
+            dest=f"{_OPTION}{each.name}",
+            help=f"{each.meaning} ({takes})",
+        )
     return parser
 
 

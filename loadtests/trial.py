@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from loadtests import control, gates, machine
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import Generator, GeneratorError
 from loadtests.verify import VerificationError, verify
-from topology.components.valkey import StoreCounters
+from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
 from topology.reaper import Reaper
@@ -87,7 +87,8 @@ def run_trial(
         empty = servers.store_counters()
         ready = time.monotonic()
         doing("signing in")
-        generator.step(control.LOG_IN, servers.url, control.LOGGED_IN, within_s=60, check=servers.check)
+        address = f"{servers.url} {servers.authority}" if servers.authority else servers.url
+        generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=60, check=servers.check)
         signed_in = time.monotonic()
         doing("warming up")
         generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=load.warm_up_s + _DRAIN_S, check=servers.check)
@@ -126,7 +127,7 @@ def _naming_the_dead(servers: RunningTopology) -> Iterator[None]:
 
 def refusals_expected(topology: Topology) -> bool:
     """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
-    return not topology.accepts_everywhere and topology.replicas > 1
+    return topology.replicas > 1 and (topology.lags or not topology.accepts_everywhere)
 
 
 def _read(servers: RunningTopology, generator: Generator) -> _Reading:
@@ -202,15 +203,7 @@ def _components(before: _Reading, after: _Reading, kinds: dict[str, str]) -> dic
 def _store(before: StoreCounters | None, after: StoreCounters | None) -> dict[str, Any] | None:
     if before is None or after is None:
         return None
-    return {
-        "commands": {
-            name: calls - before.commands.get(name, 0)
-            for name, calls in after.commands.items()
-            if calls != before.commands.get(name, 0)
-        },
-        "memory_bytes": after.memory_bytes,
-        "keys": after.keys,
-    }
+    return asdict(after.since(before))
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -25,7 +24,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from loadtests import arrivals, control, credentials, samples, server_timing
-from loadtests.client import Answer, HttpClient
+from loadtests.client import Answer, HttpClient, client_of
 from loadtests.phases import Phase, Phases
 from loadtests.recorder import Recorder
 from servers.users import PASSWORD, user_name
@@ -43,6 +42,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
     parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
     parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
+    parser.add_argument("--authority", default="", help="Certificate to trust (PEM)", include_in_web_ui=False)
     parser.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
 
 
@@ -59,6 +59,7 @@ class Shared:
         self.recorder = Recorder()
         self.phases = Phases(users, options.warm_up, options.duration, self.folder)
         self.host = environment.host or ""
+        self.authority: Path | None = Path(options.authority) if options.authority else None
         self.next_user = 0
         self._environment = environment
         gevent.spawn(self.phases.conduct, self._started, self._finish)
@@ -70,7 +71,8 @@ class Shared:
 
     def _started(self, phase: Phase, text: str) -> None:
         if phase is self.phases.login and text:
-            self.host = text
+            self.host, _, authority = text.partition(" ")
+            self.authority = Path(authority) if authority else None
         # what the start-up left behind is not collected in the middle of a request
         gc.collect()
         gc.freeze()
@@ -132,8 +134,7 @@ class VirtualUser(User):
     def on_start(self) -> None:
         """Sign in before anything is measured, then wait for the first request to be due."""
         self.shared.phases.enter(self.shared.phases.login)
-        address = urlsplit(self.shared.host)
-        self._client = HttpClient(address.hostname or "", address.port or 80, _TIMEOUT_S)
+        self._client = client_of(self.shared.host, self.shared.authority, _TIMEOUT_S)
         self._due_ns = time.monotonic_ns()
         self.login()
         self._enter(self.shared.phases.warm_up)

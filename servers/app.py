@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -11,11 +12,11 @@ from flask.sessions import SessionInterface
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from servers import csrf, problems, schemes, stores
-from servers.scheme import ForbiddenError, Identity, Issued, NotAuthenticatedError, Scheme
+from servers.scheme import ForbiddenError, Identity, Issued, NoSessionsError, NotAuthenticatedError, Scheme
 from servers.session_store import Session
 from servers.settings import Settings
 from servers.timing import TimedStore, clock, server_timing
-from servers.users import UserTable
+from servers.users import ADMINISTRATOR, UserTable
 
 _MAX_BODY_BYTES = 16 * 1024
 _MAX_DISPLAY_NAME = 64
@@ -43,10 +44,14 @@ def create_app(settings: Settings) -> Flask:
         ("/login", "POST", twin.login),
         ("/me", "GET", twin.me),
         ("/profile", "POST", twin.profile),
+        ("/refresh", "POST", twin.refresh),
+        ("/password", "POST", twin.password),
         ("/logout", "POST", twin.logout),
         ("/logout-all", "POST", twin.logout_all),
         ("/sessions", "GET", twin.sessions),
         ("/sessions/<id_>", "DELETE", twin.end_session),
+        ("/users/<name>/sessions", "DELETE", twin.end_sessions_of),
+        ("/users/<name>/disable", "POST", twin.disable),
         ("/.well-known/jwks.json", "GET", twin.jwks),
     ):
         app.add_url_rule(rule, view_func=view, methods=[method])
@@ -100,7 +105,7 @@ class _Twin:
 
     def logout_all(self) -> Response:
         identity = self._authenticate_change()
-        self._scheme.log_out_everywhere(identity)
+        self._scheme.log_out_everywhere(identity.user)
         return _gone(*self._scheme.log_out(identity))
 
     def sessions(self) -> Response:
@@ -113,6 +118,42 @@ class _Twin:
         if not self._scheme.end_session(identity, id_):
             return problems.problem(404, "you have no such session")
         return Response(status=204, headers={"Cache-Control": "no-store"})
+
+    def refresh(self) -> Response:
+        if csrf.is_cross_site(request.environ):
+            raise ForbiddenError("a request of another site must not change anything here")
+        token = _fields("refresh_token")[0] if request.content_length else None
+        return _json({}, self._scheme.refresh(token, request.environ))
+
+    def password(self) -> Response:
+        identity = self._authenticate_change()
+        current, new = _fields("current_password", "new_password")
+        account = self._users.verify(identity.user, current)
+        if account is None:
+            raise ForbiddenError("the current password is wrong; nothing was changed")
+        try:
+            self._users.set_password(account, new)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        # whoever else signed in with the old password is out; this client goes on with a new credential
+        with contextlib.suppress(NoSessionsError):
+            self._scheme.log_out_everywhere(identity.user)
+        return _json({}, self._scheme.log_in(account, request.environ))
+
+    def end_sessions_of(self, name: str) -> Response:
+        self._authenticate_administrator()
+        if self._users.find(name) is None:
+            return problems.problem(404, "there is no such user")
+        return _json({"ended": self._scheme.log_out_everywhere(name)})
+
+    def disable(self, name: str) -> Response:
+        self._authenticate_administrator()
+        if not self._users.disable(name):
+            return problems.problem(404, "there is no such user")
+        ended = None
+        with contextlib.suppress(NoSessionsError):
+            ended = self._scheme.log_out_everywhere(name)
+        return _json({"ended": ended})
 
     def jwks(self) -> Response:
         return _json({"keys": self._scheme.jwks()})
@@ -128,6 +169,10 @@ class _Twin:
         identity = self._authenticate()
         self._scheme.guard_change(request.environ, identity)
         return identity
+
+    def _authenticate_administrator(self) -> None:
+        if self._authenticate_change().role != ADMINISTRATOR:
+            raise ForbiddenError(f"this takes the role {ADMINISTRATOR}")
 
 
 def _json(document: dict[str, Any], issued: Issued | None = None) -> Response:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from servers.options import Option
 from servers.session_store import Session
 from servers.users import Account
 
@@ -25,6 +26,12 @@ class SchemeFacts:
         uses_store: it keeps state on the server's side.
         authenticates: False for the floor that the others are compared with.
         rank: the place in lists and charts.
+        recognises_by_store: a request is recognised by what the store holds, so that a replica which does not share
+            the store refuses it.
+        options: axes that belong to this scheme.
+        store_when: values of options with which it keeps state although `uses_store` is False.
+        stores: the only stores it can do with; empty for all.
+        package: what must be installed beside the locked packages, as imported; None for nothing.
 
     """
 
@@ -32,6 +39,15 @@ class SchemeFacts:
     uses_store: bool
     authenticates: bool
     rank: int
+    recognises_by_store: bool = False
+    options: tuple[Option, ...] = ()
+    store_when: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    stores: tuple[str, ...] = ()
+    package: str | None = None
+
+    def needs_store(self, options: Mapping[str, str]) -> bool:
+        """Whether it keeps state on the server's side with these options (name to value)."""
+        return self.uses_store or any(options.get(name) in values for name, values in self.store_when.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +87,7 @@ class ConflictError(Exception):
 
 
 class NoSessionsError(Exception):
-    """This scheme keeps no sessions that could be listed or ended."""
+    """This scheme keeps no sessions that could be listed, ended or refreshed."""
 
 
 class Scheme(Protocol):
@@ -92,7 +108,10 @@ class Scheme(Protocol):
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
         """End this sign-in as far as the scheme can; returns header lines for the answer."""
 
-    def log_out_everywhere(self, identity: Identity) -> int:
+    def refresh(self, refresh_token: str | None, environ: Environ) -> Issued:
+        """A new credential for one that renews. Raises NotAuthenticatedError, NoSessionsError."""
+
+    def log_out_everywhere(self, user: str) -> int:
         """End every sign-in of the user. Raises NoSessionsError."""
 
     def sessions(self, identity: Identity) -> list[Session]:
@@ -114,7 +133,11 @@ class WithoutSessions:
     def guard_change(self, environ: Environ, identity: Identity) -> None:
         """Nothing more is asked: the browser sends nothing by itself."""
 
-    def log_out_everywhere(self, identity: Identity) -> int:  # noqa: ARG002 - the same for everybody
+    def refresh(self, refresh_token: str | None, environ: Environ) -> Issued:  # noqa: ARG002 - the same for everybody
+        """See `Scheme`."""
+        raise NoSessionsError("this scheme's credentials are not refreshed; sign in again")
+
+    def log_out_everywhere(self, user: str) -> int:  # noqa: ARG002 - the same for everybody
         """See `Scheme`."""
         raise NoSessionsError(self._reason)
 

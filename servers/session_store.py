@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from servers.options import Option
+
 
 @dataclass(frozen=True)
 class StoreFacts:
@@ -19,8 +21,10 @@ class StoreFacts:
         name: as on the axis.
         url_scheme: of STORE_URL.
         shared: every replica sees what another wrote.
-        needs: the component that must run, or None.
+        needs: what must be there for it, a file of `topology/components/`, or None.
         rank: the place in lists and charts.
+        lags: what one replica wrote another may read a moment later only.
+        options: axes that belong to this store alone.
 
     """
 
@@ -29,6 +33,8 @@ class StoreFacts:
     shared: bool
     needs: str | None
     rank: int
+    lags: bool = False
+    options: tuple[Option, ...] = ()
 
 
 class StoreUnavailableError(Exception):
@@ -79,14 +85,22 @@ class Session:
 class Store(Protocol):
     """Where sessions live. Every operation may raise StoreUnavailableError; none retries.
 
-    `idle_s` is how long a session stays without being loaded. An operation by user sees every session of that user.
+    `idle_s` is how long a session stays without being touched. An operation by user sees every session of that user.
+    A mark is a value under a key of its own that expires: what a denylist or a per-user epoch is made of.
     """
 
     def create(self, session: Session, idle_s: int) -> None:
         """Keep a new session. Raises SessionExistsError rather than overwrite one."""
 
-    def load(self, id_: str, idle_s: int) -> Session | None:
-        """The session, its idle limit moved on in the same step; None when there is none. Never creates one."""
+    def load(self, id_: str, idle_s: int | None) -> Session | None:
+        """The session; None when there is none. Never creates one.
+
+        With `idle_s` its idle limit moves on in the same step, and the record itself stays as it is: `last_accessed` is
+        now. Without, nothing is written, and `last_accessed` is when it was created, updated or touched last.
+        """
+
+    def touch(self, id_: str, idle_s: int) -> bool:
+        """Move the idle limit on and keep the time, for a later `load` without; False when there is no session."""
 
     def update(self, old: Session, new: Session, idle_s: int) -> bool:
         """Replace `old`, as it was loaded, by `new`; False when it has changed or gone since."""
@@ -99,3 +113,9 @@ class Store(Protocol):
 
     def delete_by_user(self, user: str) -> int:
         """End all sessions of `user`; returns how many there were."""
+
+    def put_mark(self, key: str, value: bytes, ttl_s: int) -> None:
+        """Keep `value` under `key` for `ttl_s`, in place of an earlier one."""
+
+    def get_mark(self, key: str) -> bytes | None:
+        """The value under `key`; None when there is none, or it has expired."""

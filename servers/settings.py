@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from servers import schemes
 from servers.keys import Keys, load_keys
+from servers.scheme import SchemeFacts
 
 
 class SettingsError(ValueError):
@@ -26,17 +27,21 @@ class Settings:
     keys: Keys
     session_idle_s: int = 1800
     session_absolute_s: int = 43200
+    session_touch_interval_s: int = 60
     token_ttl_s: int = 900
     token_issuer: str = "authscale"  # noqa: S105 - a name
     token_audience: str = "authscale"  # noqa: S105 - a name
     store_timeout_ms: int = 1000
+    options: Mapping[str, str] = field(default_factory=dict)  # of the scheme, by name; every one has its value
+    token_keys_file: Path | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
 
         And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
-        TOKEN_AUDIENCE, STORE_TIMEOUT_MS.
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, and the variables of the
+        scheme's own options.
 
         Raises:
             SettingsError: names the variable.
@@ -46,8 +51,9 @@ class Settings:
         scheme = _required(environ, "AUTH_SCHEME", f"one of {', '.join(known)}")
         if scheme not in known:
             raise SettingsError(f"AUTH_SCHEME={scheme!r} is unknown; there are: {', '.join(known)}")
+        options = _options(environ, known[scheme])
         store_url = None
-        if known[scheme].uses_store:
+        if known[scheme].needs_store(options):
             store_url = _required(environ, "STORE_URL", "as memory:// or redis://host:port/0")
         idle_s = _seconds(environ, "SESSION_IDLE_SECONDS", cls.session_idle_s)
         absolute_s = _seconds(environ, "SESSION_ABSOLUTE_SECONDS", cls.session_absolute_s)
@@ -65,7 +71,20 @@ class Settings:
             token_issuer=environ.get("TOKEN_ISSUER", cls.token_issuer),
             token_audience=environ.get("TOKEN_AUDIENCE", cls.token_audience),
             store_timeout_ms=_seconds(environ, "STORE_TIMEOUT_MS", cls.store_timeout_ms),
+            session_touch_interval_s=_seconds(environ, "SESSION_TOUCH_INTERVAL_SECONDS", cls.session_touch_interval_s),
+            options=options,
+            token_keys_file=Path(environ["TOKEN_KEYS_FILE"]) if environ.get("TOKEN_KEYS_FILE") else None,
         )
+
+
+def _options(environ: Mapping[str, str], facts: SchemeFacts) -> dict[str, str]:
+    options = {}
+    for option in facts.options:
+        try:
+            options[option.name] = option.check(environ.get(option.variable, option.default))
+        except ValueError as error:
+            raise SettingsError(f"{option.variable}: {error}") from error
+    return options
 
 
 def _replica_name(environ: Mapping[str, str]) -> str:

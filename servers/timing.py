@@ -57,9 +57,13 @@ class TimedStore:
         """See `Store`."""
         _timed(self._store.create, session, idle_s)
 
-    def load(self, id_: str, idle_s: int) -> Session | None:
+    def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
         return _timed(self._store.load, id_, idle_s)
+
+    def touch(self, id_: str, idle_s: int) -> bool:
+        """See `Store`."""
+        return _timed(self._store.touch, id_, idle_s)
 
     def update(self, old: Session, new: Session, idle_s: int) -> bool:
         """See `Store`."""
@@ -76,6 +80,14 @@ class TimedStore:
     def delete_by_user(self, user: str) -> int:
         """See `Store`."""
         return _timed(self._store.delete_by_user, user)
+
+    def put_mark(self, key: str, value: bytes, ttl_s: int) -> None:
+        """See `Store`."""
+        _timed(self._store.put_mark, key, value, ttl_s)
+
+    def get_mark(self, key: str) -> bytes | None:
+        """See `Store`."""
+        return _timed(self._store.get_mark, key)
 
 
 def _timed(operation: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:

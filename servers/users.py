@@ -1,5 +1,7 @@
 """The user table: SQLite, seeded by whoever starts the servers, read by every replica at sign-in.
 
+Every hundredth user is an administrator. `warden` is as long as `reader`, so that the bytes of all users compare.
+
 All users share one password, and a small pool of hashes of it with distinct salts is handed out in turn: seeding ten
 thousand users with real argon2id hashes of their own would take minutes. A sign-in verifies its hash in full.
 """
@@ -21,7 +23,10 @@ _PRESETS = {
     "fast": "t=1,m=1024,p=1",  # so that a run's sign-ins take seconds, not minutes
     "owasp": "t=2,m=19456,p=1",  # OWASP Password Storage Cheat Sheet
 }
-_MAX_PASSWORD = 1024
+_MIN_PASSWORD, _MAX_PASSWORD = 8, 1024  # NIST SP 800-63B asks for eight at least
+ADMINISTRATOR = "warden"
+_WRITE_TIMEOUT_S = 5.0
+_DISABLED = "!"  # before the hash, which then is none
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def seed(path: Path, count: int, cost: HashCost) -> None:
                 (
                     (
                         user_name(number, count),
-                        "reader" if number % _ADMIN_EVERY else "editor",
+                        "reader" if number % _ADMIN_EVERY else ADMINISTRATOR,
                         pool[number % len(pool)],
                     )
                     for number in range(count)
@@ -92,7 +97,8 @@ class UserTable:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise ValueError(f"USERS_DB: there is no user table at {path}")
-        self._uri = f"file:{path}?mode=ro&immutable=1"
+        self._path = path
+        self._uri = f"file:{path}?mode=ro"
         self._threads = threading.local()
         try:
             self._decoy()
@@ -112,6 +118,8 @@ class UserTable:
         from argon2.exceptions import VerificationError  # noqa: PLC0415
 
         account = self.find(name)
+        if account is not None and account.password_hash.startswith(_DISABLED):
+            account = None
         if len(password) > _MAX_PASSWORD:
             return None
         try:
@@ -120,9 +128,31 @@ class UserTable:
             return None
         return account
 
+    def set_password(self, account: Account, password: str) -> None:
+        """Replace the password, at the cost of the present one. Raises ValueError for one that is too short or long."""
+        from argon2 import PasswordHasher, extract_parameters  # noqa: PLC0415
+
+        if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
+            raise ValueError(f"a password takes {_MIN_PASSWORD} to {_MAX_PASSWORD} characters")
+        hashed = PasswordHasher.from_parameters(extract_parameters(account.password_hash)).hash(password)
+        self._write("UPDATE users SET password_hash = ? WHERE name = ?", hashed, account.name)
+
+    def disable(self, name: str) -> bool:
+        """Let the user sign in no more; False when there is none."""
+        statement = "UPDATE users SET password_hash = ? || ltrim(password_hash, ?) WHERE name = ?"
+        return self._write(statement, _DISABLED, _DISABLED, name)
+
+    def _write(self, statement: str, *values: str) -> bool:
+        database = sqlite3.connect(self._path, timeout=_WRITE_TIMEOUT_S)
+        try:
+            with database:
+                return database.execute(statement, values).rowcount > 0
+        finally:
+            database.close()
+
     @functools.cache  # noqa: B019 - one table per process, as long as it lives
     def _decoy(self) -> str:
-        row = self._database().execute("SELECT password_hash FROM users LIMIT 1").fetchone()
+        row = self._database().execute("SELECT ltrim(password_hash, ?) FROM users LIMIT 1", (_DISABLED,)).fetchone()
         return str(row[0])
 
     def _database(self) -> sqlite3.Connection:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from servers import stores
+from topology.backing import Backing, Ground, StoreCounters, backing
+from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
 from topology.components.haproxy import haproxy, requests_per_replica
 from topology.components.replica import replica
-from topology.components.valkey import StoreCounters, counters, url, valkey
 from topology.cpu import Usage
 from topology.ports import LOOPBACK, free_ports
 from topology.process import ComponentError, RunningComponent
@@ -21,6 +23,7 @@ from topology.spec import NO_STORE, Topology
 
 # Between picking a free port and the server's own bind somebody else can take it.
 _TRIES = 3
+_STORE_PORTS = 16
 _PORT_TAKEN = ("Address already in use", "cannot bind", "Address in use")
 
 
@@ -44,12 +47,19 @@ class RunningTopology:
     def __init__(self, topology: Topology, admin_socket: Path) -> None:
         self.topology = topology
         self.running: list[RunningComponent] = []
+        self.certificate: Certificate | None = None
+        self.backing: Backing | None = None
         self._admin_socket = admin_socket
 
     @property
     def url(self) -> str:
         """Of the balancer."""
-        return f"http://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
+        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
+
+    @property
+    def authority(self) -> Path | None:
+        """What a client must trust to speak TLS to the balancer; None where it speaks none."""
+        return self.certificate.authority if self.certificate else None
 
     @property
     def replica_urls(self) -> dict[str, str]:
@@ -70,9 +80,8 @@ class RunningTopology:
         return {each.component.name: each.component.kind for each in self.running}
 
     def store_counters(self) -> StoreCounters | None:
-        """Of the shared store; None where there is none."""
-        store = self._of_kind("store")
-        return counters(store[0].component.port) if store else None
+        """Of the servers that the store runs on; None where there is none."""
+        return self.backing.counters() if self.backing and self.backing.counters else None
 
     def balancer_requests(self) -> dict[str, int]:
         """Requests sent to each replica since the start."""
@@ -116,7 +125,11 @@ def _start_all(
     cores: frozenset[int],
 ) -> None:
     topology = started.topology
-    store_port, balancer_port, *replica_ports = free_ports(2 + topology.replicas)
+    names = [f"replica-{number}" for number in range(topology.replicas)]
+    ports = iter(free_ports(1 + 2 * len(names) + _STORE_PORTS))
+    folder = reaper.folder / f"topology-{secrets.token_hex(4)}"
+    folder.mkdir()
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
     def start(component: Component) -> RunningComponent:
         each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores)
@@ -124,32 +137,48 @@ def _start_all(
         started.running.append(each)
         return each
 
+    started.backing = under = _backing(topology, Ground(names, ports, folder, topology.every_option))
+    for component in under.components:
+        start(component).wait_ready()
+    if under.prepare:
+        under.prepare()
     settings = _settings(topology, accounts)
-    if topology.store != NO_STORE and stores.facts()[topology.store].needs == "valkey":
-        start(valkey("valkey", store_port, str(reaper.folder))).wait_ready()
-        settings["STORE_URL"] = url(store_port)
-    names = {f"replica-{number}": port for number, port in enumerate(replica_ports)}
-    replicas = [start(replica(name, at, threads=topology.threads, settings=settings)) for name, at in names.items()]
+    if topology.tls:
+        started.certificate = make_certificate(folder)
+    at = dict(zip(names, ports, strict=False))
+    replicas = []
+    for name in names:
+        url = {"STORE_URL": under.urls[name]} if name in under.urls else {}
+        replicas.append(start(replica(name, at[name], threads=topology.threads, settings={**settings, **url})))
     for each in replicas:
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
     balancer = haproxy(
         "haproxy",
-        balancer_port,
-        names,
+        next(ports),
+        at,
         policy=topology.policy,
         config=logs / "haproxy.cfg",
         admin_socket=started._admin_socket,  # noqa: SLF001 - the launcher fills in what it yields
+        certificate=started.certificate.server if started.certificate else None,
     )
     start(balancer).wait_ready()
 
 
+def _backing(topology: Topology, ground: Ground) -> Backing:
+    if topology.store == NO_STORE:
+        return Backing((), {})
+    facts = stores.facts()[topology.store]
+    if facts.needs is None:
+        return Backing((), dict.fromkeys(ground.replicas, f"{facts.url_scheme}://"))
+    return backing(facts.needs, ground)
+
+
 def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
-    settings: Mapping[str, str] = {
+    return {
         "AUTH_SCHEME": topology.scheme,
         "USERS_DB": str(accounts.users_db),
         "SECRET_FILE": str(accounts.secret_file),
+        **topology.scheme_settings,
+        **topology.settings,
     }
-    # a store that needs a component gets its address when that has one
-    store = {} if topology.store == NO_STORE else {"STORE_URL": f"{stores.facts()[topology.store].url_scheme}://"}
-    return {**settings, **store, **topology.settings}

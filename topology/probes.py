@@ -20,6 +20,12 @@ def http_ok(host: str, port: int, path: str) -> bool:
         connection.close()
 
 
+def tcp_open(host: str, port: int) -> bool:
+    """Whether something accepts connections. Raises OSError while nothing does."""
+    socket.create_connection((host, port), timeout=_PROBE_TIMEOUT_S).close()
+    return True
+
+
 def resp_ping(host: str, port: int) -> bool:
     """Whether a Redis-protocol server answers PING. Raises OSError while nothing listens."""
     with socket.create_connection((host, port), timeout=_PROBE_TIMEOUT_S) as connection:

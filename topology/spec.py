@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from servers import schemes, stores
+from servers.options import Option
 from topology.components.haproxy import POLICIES
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
 MAX_THREADS = 64
+TLS = Option("tls", "", "off", "whether clients speak TLS to the balancer", ("off", "on"))
+COMMON_OPTIONS = (TLS,)
 
 
 class SpecError(ValueError):
@@ -33,26 +36,75 @@ class Topology:
     policy: str = "roundrobin"
     threads: int = 4
     settings: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)  # name to value; what is not there has its default
 
     def __post_init__(self) -> None:
         one_of("scheme", self.scheme, scheme_names())
         one_of("policy", self.policy, POLICIES)
         in_range("replicas", self.replicas, 1, MAX_REPLICAS)
         in_range("threads", self.threads, 1, MAX_THREADS)
-        if uses_store(self.scheme):
+        known = option_names(self.scheme, self.store)
+        for name, value in self.options.items():
+            one_of(f"option of {self.scheme} on {self.store}", name, known)
+            try:
+                known[name].check(value)
+            except ValueError as error:
+                raise SpecError(str(error)) from error
+        facts = schemes.facts()[self.scheme]
+        if uses_store(self.scheme, self.options):
             one_of("store", self.store, store_names())
+            if facts.stores:
+                one_of(f"store of {self.scheme}", self.store, facts.stores)
         elif self.store != NO_STORE:
             raise SpecError(f"scheme {self.scheme} uses no store, so its store is {NO_STORE!r}, not {self.store!r}")
 
     @property
     def id(self) -> str:
         """The name of the cell, the same in every run that has it."""
-        return f"{self.scheme}-{self.store}-{self.replicas}r-{self.policy}"
+        said = "".join(f".{name}-{value}" for name, value in self.unusual.items())
+        return f"{self.scheme}-{self.store}-{self.replicas}r-{self.policy}{said}"
+
+    @property
+    def unusual(self) -> dict[str, str]:
+        """The options that differ from their defaults, in the order of their declaration."""
+        known = option_names(self.scheme, self.store)
+        return {
+            name: self.options[name]
+            for name, option in known.items()
+            if self.options.get(name, option.default) != option.default
+        }
+
+    @property
+    def every_option(self) -> dict[str, str]:
+        """Every option that the scheme, the store or any topology has, and its value here."""
+        known = option_names(self.scheme, self.store)
+        return {name: self.options.get(name, option.default) for name, option in known.items()}
+
+    def option(self, name: str) -> str | None:
+        """The value of an option; None when neither scheme nor store has it."""
+        return self.every_option.get(name)
+
+    @property
+    def tls(self) -> bool:
+        """Whether clients speak TLS to the balancer."""
+        return self.option(TLS.name) == "on"
+
+    @property
+    def scheme_settings(self) -> dict[str, str]:
+        """The scheme's and the store's options as variables of a replica's environment."""
+        known = option_names(self.scheme, self.store)
+        return {known[name].variable: value for name, value in self.every_option.items() if known[name].variable}
 
     @property
     def accepts_everywhere(self) -> bool:
         """Whether every replica accepts what another issued: all state is shared, or travels with the request."""
-        return self.store == NO_STORE or stores.facts()[self.store].shared
+        by_store = schemes.facts()[self.scheme].recognises_by_store
+        return self.store == NO_STORE or not by_store or stores.facts()[self.store].shared
+
+    @property
+    def lags(self) -> bool:
+        """Whether a replica may accept what another issued, or refuse what another ended, a moment later only."""
+        return self.accepts_everywhere and self.store != NO_STORE and stores.facts()[self.store].lags
 
 
 def scheme_names() -> tuple[str, ...]:
@@ -65,9 +117,22 @@ def store_names() -> tuple[str, ...]:
     return tuple(stores.facts())
 
 
-def uses_store(scheme: str) -> bool:
-    """Whether the scheme keeps state on the server's side."""
-    return schemes.facts()[scheme].uses_store
+def uses_store(scheme: str, options: Mapping[str, str]) -> bool:
+    """Whether the scheme keeps state on the server's side with these options."""
+    return schemes.facts()[scheme].needs_store(options)
+
+
+def option_names(scheme: str, store: str) -> dict[str, Option]:
+    """Every option of a topology of this scheme and store: those of each, and those of any topology."""
+    of_store = stores.facts()[store].options if store in stores.facts() else ()
+    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS)}
+
+
+def every_option() -> dict[str, Option]:
+    """Every option that any scheme, store or topology has."""
+    of_schemes = [option for facts in schemes.facts().values() for option in facts.options]
+    of_stores = [option for facts in stores.facts().values() for option in facts.options]
+    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS)}
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +27,11 @@ from topology.local import Accounts, make_secret, running
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, SpecError, Topology, one_of, scheme_names, uses_store
+from topology.spec import NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
 
 _FOLDER = Path(".up")
+_AUTHORITY = _FOLDER / "authority.pem"
+_OPTION = "option "  # before a name that must not meet another argument's
 _START_S, _STOP_S, _POLL_S, _CHECK_S = 90.0, 30.0, 0.05, 0.1
 _ACCOUNTS = 1000
 
@@ -42,8 +45,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--policy", default="roundrobin")
     parser.add_argument("--threads", type=int, default=4)
+    for option in every_option().values():
+        default = "on" if option is TLS else None  # with it a browser takes and sends Secure cookies
+        parser.add_argument(f"--{option.name.replace('_', '-')}", dest=f"{_OPTION}{option.name}", default=default)
     arguments = vars(parser.parse_args(argv))
     verb = arguments.pop("verb")
+    options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
+    arguments["options"] = {name: value for name, value in options.items() if value is not None}
     try:
         if verb == "down":
             return _down()
@@ -61,7 +69,7 @@ def _topology(arguments: dict[str, Any]) -> Topology:
     scheme, store = arguments["scheme"], arguments["store"]
     if store is None:
         one_of("scheme", scheme, scheme_names())
-        arguments["store"] = "redis" if uses_store(scheme) else NO_STORE
+        arguments["store"] = "redis" if uses_store(scheme, arguments["options"]) else NO_STORE
     return Topology(**arguments)
 
 
@@ -73,6 +81,7 @@ def _up(topology: Topology) -> int:
     (_FOLDER / "state.json").unlink(missing_ok=True)
     argv = [sys.executable, "-m", "topology.up", "serve", "--scheme", topology.scheme, "--store", topology.store]
     argv += ["--replicas", str(topology.replicas), "--policy", topology.policy, "--threads", str(topology.threads)]
+    argv += [word for name, value in topology.every_option.items() for word in (f"--{name.replace('_', '-')}", value)]
     with (_FOLDER / "log").open("wb") as log:
         server = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + _START_S
@@ -105,6 +114,8 @@ def _serve(topology: Topology) -> int:
         users.seed(accounts.users_db, _ACCOUNTS, users.HashCost.parse("fast"))
         try:
             with running(topology, accounts, logs=_FOLDER / "logs", reaper=reaper) as servers:
+                if servers.authority:
+                    shutil.copy(servers.authority, _AUTHORITY)
                 _write_state(topology, servers.url, servers.replica_urls)
                 while not ended:
                     servers.check()
@@ -159,14 +170,15 @@ def _write_state(topology: Topology, url: str, replicas: dict[str, str]) -> None
 
 def _print_how_to(state: dict[str, Any]) -> None:
     url, name = state["url"], users.user_name(0, _ACCOUNTS)
+    trust = f" --cacert {_AUTHORITY}" if url.startswith("https") else ""
     log_in = (
-        f"curl -s -c .up/cookies -H 'Content-Type: application/json' \\\n"
+        f"curl -s{trust} -c .up/cookies -H 'Content-Type: application/json' \\\n"
         f'       -d \'{{"username": "{name}", "password": "{users.PASSWORD}"}}\' {url}/login'
     )
     then = {
-        "session": f"curl -s -b .up/cookies {url}/me",
-        "token": f"curl -s -H 'Authorization: Bearer ACCESS_TOKEN' {url}/me    (the access_token that login answered)",
-    }.get(state["scheme"], f"curl -s {url}/me")
+        "session": f"curl -s{trust} -b .up/cookies {url}/me",
+        "token": f"curl -s{trust} -H 'Authorization: Bearer ACCESS_TOKEN' {url}/me    (the access_token that login answered)",
+    }.get(state["scheme"], f"curl -s{trust} {url}/me")
     lines = [
         f"{state['topology']} is up at {url}",
         *(f"  {replica}: {address}" for replica, address in state["replicas"].items()),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from servers import csrf
 from servers.keys import base64url
+from servers.options import Option
 from servers.scheme import (
     ConflictError,
     Environ,
@@ -29,7 +30,16 @@ from servers.users import Account
 if TYPE_CHECKING:
     from servers.settings import Settings
 
-FACTS = SchemeFacts(name="session", uses_store=True, authenticates=True, rank=10)
+TOUCH = Option(
+    "touch",
+    "SESSION_TOUCH",
+    "always",
+    "when a request moves the session's idle limit on",
+    ("always", "interval", "never"),
+)
+FACTS = SchemeFacts(
+    name="session", uses_store=True, authenticates=True, rank=10, recognises_by_store=True, options=(TOUCH,)
+)
 
 COOKIE = "__Host-session"
 _ID_BYTES = 16  # 128 bits from the system's generator
@@ -51,8 +61,11 @@ class SessionScheme(WithoutSessions):
     def __init__(self, settings: Settings, store: Store) -> None:
         super().__init__()
         self._store = store
-        self._idle_s = settings.session_idle_s
+        self._touch = settings.options[TOUCH.name]
+        self._touch_interval_s = settings.session_touch_interval_s
         self._absolute_s = settings.session_absolute_s
+        # a limit that nothing moves on would sign out who is active
+        self._idle_s = self._absolute_s if self._touch == "never" else settings.session_idle_s
         self._csrf_key = settings.keys.csrf
 
     def authenticate(self, environ: Environ) -> Identity:
@@ -60,12 +73,15 @@ class SessionScheme(WithoutSessions):
         secret = _cookie(environ)
         if secret is None:
             raise NotAuthenticatedError("no session cookie", _CHALLENGE)
-        session = self._store.load(_stored_id(secret), self._idle_s)
+        session = self._store.load(_stored_id(secret), self._idle_s if self._touch == "always" else None)
         if session is None:
             raise NotAuthenticatedError("no such session, or it has ended", _CHALLENGE)
-        if session.last_accessed >= session.expires:
+        now = time.time()
+        if now >= session.expires:
             self._store.delete(session.id, session.user)
             raise NotAuthenticatedError("the session has expired", _CHALLENGE)
+        if self._touch == "interval" and now - session.last_accessed >= self._touch_interval_s:
+            self._store.touch(session.id, self._idle_s)
         return _identity(session)
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:
@@ -102,7 +118,7 @@ class SessionScheme(WithoutSessions):
 
     def _end_earlier(self, environ: Environ) -> None:
         secret = _cookie(environ)
-        earlier = None if secret is None else self._store.load(_stored_id(secret), self._idle_s)
+        earlier = None if secret is None else self._store.load(_stored_id(secret), None)
         if earlier is not None:  # whoever it belonged to: the browser now belongs to somebody else
             self._store.delete(earlier.id, earlier.user)
 
@@ -119,9 +135,9 @@ class SessionScheme(WithoutSessions):
         self._store.delete(_session(identity).id, identity.user)
         return (_set_cookie("", 0),)
 
-    def log_out_everywhere(self, identity: Identity) -> int:
+    def log_out_everywhere(self, user: str) -> int:
         """See `Scheme`."""
-        return self._store.delete_by_user(identity.user)
+        return self._store.delete_by_user(user)
 
     def sessions(self, identity: Identity) -> list[Session]:
         """See `Scheme`."""

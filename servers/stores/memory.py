@@ -25,6 +25,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, tuple[Session, float]] = {}  # with the time when it has been idle too long
+        self._marks: dict[str, tuple[bytes, float]] = {}  # with the time when it ends
 
     def create(self, session: Session, idle_s: int) -> None:
         """See `Store`."""
@@ -34,11 +35,17 @@ class MemoryStore:
                 raise SessionExistsError(session.id)
             self._keep(session, idle_s)
 
-    def load(self, id_: str, idle_s: int) -> Session | None:
+    def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
         with self._lock:
             session = self._live(id_)
-            return None if session is None else self._keep(session.accessed(time.time()), idle_s)
+            if session is None or idle_s is None:
+                return session
+            return self._keep(session.accessed(time.time()), idle_s)
+
+    def touch(self, id_: str, idle_s: int) -> bool:
+        """See `Store`."""
+        return self.load(id_, idle_s) is not None
 
     def update(self, old: Session, new: Session, idle_s: int) -> bool:
         """See `Store`."""
@@ -71,6 +78,21 @@ class MemoryStore:
             for session in own:
                 del self._sessions[session.id]
             return len(own)
+
+    def put_mark(self, key: str, value: bytes, ttl_s: int) -> None:
+        """See `Store`."""
+        now = time.time()
+        with self._lock:
+            for stale in [
+                each for each in itertools.islice(self._marks, _SWEPT_PER_CREATE) if self._marks[each][1] <= now
+            ]:
+                del self._marks[stale]
+            self._marks[key] = value, now + ttl_s
+
+    def get_mark(self, key: str) -> bytes | None:
+        """See `Store`."""
+        value, ends = self._marks.get(key, (None, 0.0))
+        return value if time.time() < ends else None
 
     def _of(self, user: str) -> list[Session]:
         own = [session for session, _ in self._sessions.values() if session.user == user]

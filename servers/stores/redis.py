@@ -1,16 +1,20 @@
 """Sessions in Valkey or Redis: one GETEX per request reads the session and slides its expiry, which the server keeps.
 
-Keys: `session:<id>` holds the record and expires by itself; `sessions-of:<user>` is a sorted set of the user's ids,
-scored by the time they end at the latest.
+Keys: `session:<id>` holds the record, before it the time of the last touch in 13 digits (ms), and expires by itself;
+`sessions-of:<user>` is a sorted set of the user's ids, scored by the time they end at the latest; `mark:<key>` is a
+mark.
 
 | operation | commands |
 |---|---|
-| load | GETEX |
+| load, sliding | GETEX |
+| load | GET |
+| touch | EVAL, and in it EXISTS, SETRANGE and EXPIRE |
 | create | MULTI ZADD ZREMRANGEBYSCORE EXPIREAT EXPIREAT SET EXEC, in one round trip |
 | update | EVAL, and in it GET and SET |
 | delete | EVAL, and in it ZREM and DEL |
 | list_by_user | ZRANGE, then a GET and a PTTL per session in one round trip |
 | delete_by_user | ZRANGE, then MULTI DEL ZREM EXEC |
+| put_mark, get_mark | SET, GET |
 """
 
 from __future__ import annotations
@@ -25,11 +29,19 @@ from servers.session_store import Session, SessionExistsError, StoreFacts, Store
 
 FACTS = StoreFacts(name="redis", url_scheme="redis", shared=True, needs="valkey", rank=50)
 
-# Compares the whole record: it is written by create and by this script alone, so equal bytes are the same version.
+_TIME_DIGITS = 13
+# Compares the whole record, without the time of the last touch: it is written by create and by this script alone, so
+# equal bytes are the same version.
 _UPDATE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local found = redis.call('GET', KEYS[1])
+if not found or string.sub(found, 14) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
+"""
+_TOUCH = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SETRANGE', KEYS[1], 0, ARGV[1])
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 # A session is the user's own if the user's index has it.
 _DELETE = """
@@ -83,20 +95,28 @@ class RedisStore:
             ("ZREMRANGEBYSCORE", index, "-inf", int(session.created) - 1),
             ("EXPIREAT", index, ends, "NX"),
             ("EXPIREAT", index, ends, "GT"),
-            ("SET", _key(session.id), session.encode(), "NX", "EX", idle_s),
+            ("SET", _key(session.id), _stamped(session), "NX", "EX", idle_s),
             ("EXEC",),
         )
         if results[-1] is None:
             raise SessionExistsError(session.id)
 
-    def load(self, id_: str, idle_s: int) -> Session | None:
+    def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
+        if idle_s is None:
+            (value,) = self._ask_all(("GET", _key(id_)))
+            return None if value is None else _session(id_, value)
         (value,) = self._ask_all(("GETEX", _key(id_), "EX", idle_s))
-        return None if value is None else Session.decode(id_, time.time(), value)
+        return None if value is None else _session(id_, value).accessed(time.time())
+
+    def touch(self, id_: str, idle_s: int) -> bool:
+        """See `Store`."""
+        (touched,) = self._ask_all(("EVAL", _TOUCH, 1, _key(id_), _stamp(time.time()), idle_s))
+        return bool(touched)
 
     def update(self, old: Session, new: Session, idle_s: int) -> bool:
         """See `Store`."""
-        (written,) = self._ask_all(("EVAL", _UPDATE, 1, _key(old.id), old.encode(), new.encode(), idle_s))
+        (written,) = self._ask_all(("EVAL", _UPDATE, 1, _key(old.id), old.encode(), _stamped(new), idle_s))
         return bool(written)
 
     def delete(self, id_: str, user: str) -> bool:
@@ -111,7 +131,7 @@ class RedisStore:
         now = time.time()
         found = [
             # its time to live was the idle limit when it was last accessed
-            Session.decode(id_, now + left_ms / 1000 - idle_s, value)
+            _session(id_, value).accessed(max(_session(id_, value).created, now + left_ms / 1000 - idle_s))
             for id_, value, left_ms in zip(ids, answers[::2], answers[1::2], strict=True)
             if value is not None
         ]
@@ -126,6 +146,16 @@ class RedisStore:
             ("MULTI",), ("DEL", *(_key(id_) for id_ in ids)), ("ZREM", _index(user), *ids), ("EXEC",)
         )
         return int(deleted)
+
+    def put_mark(self, key: str, value: bytes, ttl_s: int) -> None:
+        """See `Store`."""
+        self._ask_all(("SET", f"mark:{key}", value, "EX", ttl_s))
+
+    def get_mark(self, key: str) -> bytes | None:
+        """See `Store`."""
+        value: bytes | None
+        (value,) = self._ask_all(("GET", f"mark:{key}"))
+        return value
 
     def _ids_of(self, user: str) -> list[str]:
         (ids,) = self._ask_all(("ZRANGE", _index(user), 0, -1))
@@ -159,6 +189,18 @@ class RedisStore:
 
 def _key(id_: str) -> str:
     return f"session:{id_}"
+
+
+def _stamp(seconds: float) -> bytes:
+    return b"%013d" % (seconds * 1000)
+
+
+def _stamped(session: Session) -> bytes:
+    return _stamp(session.last_accessed) + session.encode()
+
+
+def _session(id_: str, value: bytes) -> Session:
+    return Session.decode(id_, int(value[:_TIME_DIGITS]) / 1000, value[_TIME_DIGITS:])
 
 
 def _index(user: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from topology import binaries
 from topology.components.component import Component
 from topology.ports import LOOPBACK
-from topology.probes import http_ok
+from topology.probes import http_ok, tcp_open
 
 POLICIES = ("roundrobin",)
 _TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ defaults
     option http-keep-alive
     http-reuse always
 frontend public
-    bind {host}:{port}
+    bind {host}:{port}{tls}
     http-request set-header X-Request-Start "t=%[date(0,us)]"
     default_backend replicas
 backend replicas
@@ -47,14 +47,19 @@ backend replicas
 
 
 def haproxy(
-    name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path
-) -> Component:
-    """Write the configuration and describe the process. `replica_ports` maps replica name to port."""
+    name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path,
+    certificate: Path | None = None,
+) -> Component:  # fmt: skip
+    """Write the configuration and describe the process.
+
+    `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS.
+    """
     servers = "\n".join(f"    server {replica} {LOOPBACK}:{at}" for replica, at in replica_ports.items())
     config.write_text(
         _CONFIG.format(
             host=LOOPBACK,
             port=port,
+            tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2" if certificate else "",
             policy=policy,
             servers=servers,
             admin_socket=admin_socket,
@@ -66,7 +71,7 @@ def haproxy(
         kind="balancer",
         argv=(binaries.find("haproxy").path, "-db", "-f", str(config)),
         port=port,
-        probe=partial(http_ok, LOOPBACK, port, "/healthz"),
+        probe=partial(tcp_open, LOOPBACK, port) if certificate else partial(http_ok, LOOPBACK, port, "/healthz"),
     )
 
 
