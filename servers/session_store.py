@@ -47,7 +47,7 @@ class SessionExistsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session record. Times in seconds since the epoch.
+    """One session record. Times in seconds since the epoch, kept to the millisecond.
 
     `id` is the SHA-256 of what the cookie holds, base64url: who reads the store, a log or a listing cannot sign in with
     it. `expires` ends the session whatever happens; the idle limit slides from `last_accessed`.
@@ -64,16 +64,19 @@ class Session:
     state: dict[str, Any] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """As stored. Without the id, which is the key, and the last access, which the store's expiry time tells."""
-        return json.dumps(
-            [self.user, self.role, self.created, self.expires, self.address, self.user_agent, self.state],
-            separators=(",", ":"),
-        ).encode()
+        """As stored. Without the id, which is the key, and the last access, which each store keeps apart.
+
+        Times in whole milliseconds, so that records of the same text are as long as each other.
+        """
+        created_ms, expires_ms = round(self.created * 1000), round(self.expires * 1000)
+        record = [self.user, self.role, created_ms, expires_ms, self.address, self.user_agent, self.state]
+        return json.dumps(record, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, id_: str, last_accessed: float, value: bytes) -> Session:
         """The reverse of `encode`."""
-        user, role, created, expires, address, user_agent, state = json.loads(value)
+        user, role, created_ms, expires_ms, address, user_agent, state = json.loads(value)
+        created, expires = created_ms / 1000, expires_ms / 1000
         # a store that tells times in milliseconds may tell one before the creation
         return cls(id_, user, role, created, max(last_accessed, created), expires, address, user_agent, state)
 

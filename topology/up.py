@@ -30,6 +30,7 @@ from topology.reaper import Reaper
 from topology.spec import NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
 
 _FOLDER = Path(".up")
+_BEARER = ("token", "hybrid", "flask-jwt-extended")
 _AUTHORITY = _FOLDER / "authority.pem"
 _OPTION = "option "  # before a name that must not meet another argument's
 _START_S, _STOP_S, _POLL_S, _CHECK_S = 90.0, 30.0, 0.05, 0.1
@@ -160,8 +161,8 @@ def _state() -> dict[str, Any]:
 def _write_state(topology: Topology, url: str, replicas: dict[str, str]) -> None:
     own = psutil.Process(os.getpid())
     state = {
-        "pid": own.pid, "created": own.create_time(), "topology": topology.id, "scheme": topology.scheme, "url": url,
-        "replicas": replicas,
+        "pid": own.pid, "created": own.create_time(), "topology": topology.id, "url": url, "replicas": replicas,
+        "bearer": topology.scheme in _BEARER and topology.option("carrier") != "cookie",
     }  # fmt: skip
     draft = _FOLDER / "state.tmp"
     draft.write_text(json.dumps(state, indent=1))
@@ -175,10 +176,10 @@ def _print_how_to(state: dict[str, Any]) -> None:
         f"curl -s{trust} -c .up/cookies -H 'Content-Type: application/json' \\\n"
         f'       -d \'{{"username": "{name}", "password": "{users.PASSWORD}"}}\' {url}/login'
     )
-    then = {
-        "session": f"curl -s{trust} -b .up/cookies {url}/me",
-        "token": f"curl -s{trust} -H 'Authorization: Bearer ACCESS_TOKEN' {url}/me    (the access_token that login answered)",
-    }.get(state["scheme"], f"curl -s{trust} {url}/me")
+    cookie, bearer = "-b .up/cookies", "-H 'Authorization: Bearer ACCESS_TOKEN'"
+    then = f"curl -s{trust} {bearer if state['bearer'] else cookie} {url}/me"
+    if state["bearer"]:
+        then += "    (the access_token that login answered)"
     lines = [
         f"{state['topology']} is up at {url}",
         *(f"  {replica}: {address}" for replica, address in state["replicas"].items()),

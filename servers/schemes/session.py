@@ -95,14 +95,14 @@ class SessionScheme(WithoutSessions):
         """See `Scheme`."""
         self._end_earlier(environ)
         secret = secrets.token_urlsafe(_ID_BYTES)
-        now = time.time()
+        now = round(time.time(), 3)
         session = Session(
             id=_stored_id(secret),
             user=account.name,
             role=account.role,
             created=now,
             last_accessed=now,
-            expires=now + self._absolute_s,
+            expires=round(now + self._absolute_s, 3),
             address=_address(environ),
             user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
             state={"display_name": account.name, "serial": 0},

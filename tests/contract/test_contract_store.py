@@ -13,9 +13,9 @@ IDLE_S = 60
 
 
 def a_session(name: str = "s1", user: str = "user-00001", created: float | None = None) -> Session:
-    now = time.time() if created is None else created
+    now = round(time.time() if created is None else created, 3)
     return Session(
-        name, user, "reader", now, now, now + 600, "127.0.0.1", "agent ü", {"display_name": user, "serial": 0}
+        name, user, "reader", now, now, round(now + 600, 3), "127.0.0.1", "agent ü", {"display_name": user, "serial": 0}
     )
 
 

@@ -82,6 +82,54 @@ def test_a_wrong_value_is_refused_and_the_right_ones_are_named(changes: dict[str
         load_experiment("quick", changes)
 
 
+def ids(**changes: Any) -> list[str]:
+    return [cell.id for cell in load_experiment("quick", {"stores": ["redis"], "replicas": [1], **changes}).cells]
+
+
+def test_options_multiply_the_cells_that_have_them_and_leave_the_others_alone():
+    assert ids(options={"touch": ["always", "never"]}) == [
+        "control-none-1r-roundrobin",
+        "session-redis-1r-roundrobin",
+        "session-redis-1r-roundrobin.touch-never",
+        "token-none-1r-roundrobin",
+        "control-none-1r-roundrobin.aa",
+    ]
+
+
+def test_variants_of_a_file_with_an_option_of_the_command_line_laid_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = (matrix.EXPERIMENTS / "quick.toml").read_text()
+    variants = 'variants = [{}, {touch = "never"}]\n'
+    (tmp_path / "mine.toml").write_text(text.replace("[axes]\n", f"[axes]\n{variants}", 1))
+    monkeypatch.setattr(matrix, "EXPERIMENTS", tmp_path)
+    changes: dict[str, Any] = {"schemes": ["session"], "stores": ["redis"], "replicas": [1]}
+    plain = load_experiment("mine", changes)
+    assert [cell.topology.unusual for cell in plain.cells[:-1]] == [{}, {"touch": "never"}]
+    encrypted = load_experiment("mine", {**changes, "options": {"tls": ["on"]}})
+    assert [cell.topology.unusual for cell in encrypted.cells[:-1]] == [{"tls": "on"}, {"touch": "never", "tls": "on"}]
+    overridden = load_experiment("mine", {**changes, "options": {"touch": ["interval"]}})
+    assert [cell.topology.unusual for cell in overridden.cells[:-1]] == [{"touch": "interval"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"touch": ["nevr"]}, "touch 'nevr' is unknown; there are: always, interval, never"),
+        ({"tuch": ["never"]}, r"option 'tuch' is unknown .did you mean 'touch'"),
+        ({"touch": []}, "an option without a value"),
+    ],
+)
+def test_a_wrong_option_is_refused(options: dict[str, list[str]], said: str):
+    with pytest.raises(ExperimentError, match=said):
+        ids(options=options)
+
+
+def test_an_option_that_nothing_here_has_is_refused():
+    with pytest.raises(ExperimentError, match="touch changes nothing here"):
+        ids(schemes=["control"], options={"touch": ["never"]})
+
+
 def test_an_unknown_experiment_names_those_there_are():
     with pytest.raises(
         ExperimentError, match=r"experiment 'quik' is unknown \(did you mean 'quick'\?\); there are: .*quick"

@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 from pathlib import Path
 
 import psutil
 import pytest
 
+from loadtests.client import client_of
 from servers.users import PASSWORD, user_name
 from topology import local
 from topology.local import Accounts, running
@@ -102,6 +104,42 @@ def test_a_port_taken_at_the_last_moment_is_no_failure(
         with running(Topology("session", "redis", 1), accounts, logs=tmp_path, reaper=reaper) as servers:
             assert _get(servers.url, "/healthz").status == 200
         assert len(calls) == 2
+
+
+def test_with_tls_the_certificate_is_for_this_address_and_led_to_by_its_own_authority(
+    accounts: Accounts, reaper: Reaper, tmp_path: Path
+):
+    with running(
+        Topology("control", "none", 1, options={"tls": "on"}), accounts, logs=tmp_path, reaper=reaper
+    ) as servers:
+        assert servers.url.startswith("https://127.0.0.1:")
+        client = client_of(servers.url, servers.authority)
+        answers = [client.request(b"GET", b"/me") for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 200], answers[0].failure
+        assert answers[1].connection_reused
+        client.close()
+        stranger = client_of(servers.url)  # trusts what the system trusts
+        assert isinstance(stranger.request(b"GET", b"/me").failure, ssl.SSLCertVerificationError)
+        plain = client_of(servers.url.replace("https", "http"))
+        assert plain.request(b"GET", b"/me").status != 200
+        for each in (stranger, plain):
+            each.close()
+
+
+def test_options_stand_in_the_id_when_they_differ_from_their_defaults():
+    assert (
+        Topology("session", "redis", 2, options={"touch": "always", "tls": "off"}).id == "session-redis-2r-roundrobin"
+    )
+    touched = Topology("session", "redis", 2, options={"tls": "on", "touch": "never"})
+    assert touched.id == "session-redis-2r-roundrobin.touch-never.tls-on"
+    assert touched.scheme_settings == {"SESSION_TOUCH": "never"}
+
+
+def test_an_option_that_cannot_be():
+    with pytest.raises(SpecError, match=r"option of control on none 'touch' is unknown; there are: tls"):
+        Topology("control", "none", 1, options={"touch": "never"})
+    with pytest.raises(SpecError, match=r"touch 'nevr' is unknown; there are: always, interval, never"):
+        Topology("session", "redis", 1, options={"touch": "nevr"})
 
 
 @pytest.mark.parametrize(
