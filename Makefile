@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
 OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE USERS DURATION WARMUP BLOCKS SEED THREADS \
-        ACCOUNTS HASH_COST RESULTS $(OPTIONS)
+        ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
 .PHONY: help bench report up down test lint notebooks lock
@@ -26,7 +26,7 @@ help: ## list the targets
 .venv/.installed-dev: requirements-dev.lock pyproject.toml bootstrap.py
 	@$(PYTHON) bootstrap.py --dev && touch -c $@ .venv/.installed
 
-bench: .venv/.installed ## run an experiment and write its report (default: EXPERIMENT=quick)
+bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with one (RESUME=latest); then its report
 	@$(PY) -m loadtests.run $(bench_options)
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from topology.spec import Topology
 
@@ -40,6 +40,12 @@ class Cell:
     def id(self) -> str:
         """As in the results."""
         return self.topology.id + (DUPLICATE_SUFFIX if self.duplicate_of else "")
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`."""
+        facts = {name: record[name] for name in ("scheme", "store", "replicas", "policy", "threads", "options")}
+        return cls(Topology(**facts), record["duplicate_of"])
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""
@@ -81,6 +87,22 @@ class Experiment:
         for block in blocks:
             chance.shuffle(block)
         return blocks
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`. Raises KeyError, TypeError or SpecError for what is not one."""
+        made = cls(
+            name=record["experiment"],
+            title=record["title"],
+            cells=tuple(Cell.from_dict(cell) for cell in record["cells"]),
+            load=Load(**record["load"]),
+            blocks=record["blocks"],
+            seed=record["seed"],
+            settings=record["settings"],
+        )
+        if made.as_dict()["order"] != record["order"]:
+            raise ValueError("the order of its trials is not the one that this revision makes of its seed")
+        return made
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""

@@ -6,10 +6,8 @@ Exit status: 0 done; 1 something died or could not be measured; 2 bad input; 130
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import json
-import shutil
 import signal
 import sys
 from datetime import UTC, datetime
@@ -26,7 +24,8 @@ from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
 from loadtests.progress import Progress, progress
-from loadtests.trial import Surroundings, run_trial
+from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
+from loadtests.trial import Surroundings, finished_trial, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
 from topology import cpu
@@ -38,16 +37,8 @@ from topology.process import ComponentError
 from topology.reaper import Reaper
 from topology.spec import NO_STORE, every_option
 
-FORMAT = 1
 ATTEMPTS = 2
-_BYTES_PER_SAMPLE = 100
-_BYTES_PER_TRIAL = 200_000
-_SPARE_BYTES = 20_000_000
 _OPTION = "option "  # before a name that must not meet another argument's
-
-
-class SetupError(RuntimeError):
-    """The run cannot begin here; says where and what to do."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,10 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     try:
-        options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
-        arguments["options"] = {name: values for name, values in options.items() if values is not None}
-        experiment = load_experiment(arguments.pop("experiment"), arguments)
-        return _run(experiment, results, console)
+        resumed = arguments.pop("resume")
+        folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()
+        experiment = _begun(folder, arguments) if folder else _asked_for(arguments)
+        return _run(experiment, folder.parent if folder else results, console, folder)
     except (ExperimentError, SetupError) as error:
         return _fail(str(error), 2)
     except (ComponentError, VerificationError, GeneratorError, NoFreePortError, BinaryError) as error:
@@ -73,27 +64,44 @@ def main(argv: list[str] | None = None) -> int:
         what = "the disk is full" if full else error.strerror or str(error)
         return _fail(f"{what}: {error.filename or results}", 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; finished trials are kept: `make report` shows them", 130)
+        return _fail(
+            "interrupted; finished trials are kept: `make report` shows them, `make bench RESUME=latest` goes on", 130
+        )
 
 
-def _run(experiment: Experiment, results: Path, console: Console) -> int:
-    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
-    needs = {stores.facts()[store].needs for store in used} - {None}
-    binaries = {"haproxy", *(name for each in needs if each for name in binary_names(each))}
-    software = provenance.software(sorted(binaries))
-    folder = _run_folder(results, experiment)
-    cores = cpu.divide_cores()
-    record = {
-        "format": FORMAT,
-        "id": folder.name,
-        "started": _now(),
-        "finished": None,
-        **experiment.as_dict(),
-        "machine": provenance.machine(cores),
-        "software": software,
-    }
-    _write(folder / "run.json", record)
-    _point_latest(results, folder)
+def _asked_for(arguments: dict[str, Any]) -> Experiment:
+    options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
+    arguments["options"] = {name: values for name, values in options.items() if values is not None}
+    return load_experiment(arguments.pop("experiment") or "quick", arguments)
+
+
+def _begun(folder: Path, arguments: dict[str, Any]) -> Experiment:
+    """The experiment of an interrupted run, which nothing may change."""
+    given = sorted(
+        name.removeprefix(_OPTION).replace("_", "-") for name, value in arguments.items() if value is not None
+    )
+    if given:
+        raise SetupError(f"a resumed run goes on as it began; leave out: {', '.join(given)}")
+    try:
+        return Experiment.from_dict(json.loads((folder / "run.json").read_text()))
+    except FileNotFoundError as error:
+        raise SetupError(f"there is no run at {folder}: run.json is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SetupError(f"{folder / 'run.json'} cannot be resumed: {error!r}") from error
+
+
+def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None) -> int:
+    software, cores = provenance.software(_binaries(experiment)), cpu.divide_cores()
+    machine = provenance.machine(cores)
+    if resumed is None:
+        folder = make_run_folder(results, experiment)
+        record = {"format": FORMAT, "id": folder.name, "started": _now(), "finished": None, **experiment.as_dict()}
+        record |= {"resumed": [], "machine": machine, "software": software}
+    else:
+        folder, record = resumed, find_unfinished(resumed, machine, software)
+        record["resumed"].append(_now())
+    write_json(folder / "run.json", record)
+    point_latest(results, folder)
     _announce(experiment, folder, console)
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
@@ -104,61 +112,34 @@ def _run(experiment: Experiment, results: Path, console: Console) -> int:
         with progress(experiment, console) as shown:
             for number, block in enumerate(experiment.order(), start=1):
                 _run_block(around, number, block, shown)
-    _write(folder / "run.json", record | {"finished": _now()})
+    write_json(folder / "run.json", {**record, "finished": _now()})
     return 0
 
 
+def _binaries(experiment: Experiment) -> list[str]:
+    """Every binary that some cell runs."""
+    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
+    needs = {stores.facts()[store].needs for store in used} - {None}
+    return sorted({"haproxy", *(name for each in needs if each for name in binary_names(each))})
+
+
 def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> None:
-    """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted."""
+    """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted.
+
+    What an interrupted run has finished is taken as it is.
+    """
     waiting = list(enumerate(block, start=1))
     for attempt in range(1, ATTEMPTS + 1):
         again = []
         for position, cell in waiting:
-            path = around.run_folder / "trials" / str(number) / cell.id / "trial.json"
-            earlier = json.loads(path.read_text())["invalid_reasons"] if attempt > 1 else None
-            record = run_trial(around, cell, number, position, earlier, partial(shown.doing, number, cell.id))
-            if not record["valid"] and attempt < ATTEMPTS:
+            trial = partial(run_trial, around, cell, number, position, partial(shown.doing, number, cell.id))
+            record = finished_trial(around, cell, number) if attempt == 1 else None
+            record = record or trial()
+            if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
                 again.append((position, cell))
             else:
                 shown.done(record)
         waiting = again
-
-
-def _run_folder(results: Path, experiment: Experiment) -> Path:
-    load = experiment.load
-    trials = len(experiment.cells) * experiment.blocks
-    rows = trials * (load.rate_rps * (load.warm_up_s + load.duration_s) + load.users)
-    needed = int(trials * _BYTES_PER_TRIAL + rows * _BYTES_PER_SAMPLE) + _SPARE_BYTES
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{experiment.name}"
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(results).free
-        if free < needed:
-            raise SetupError(
-                f"the disk is nearly full: this run may need {needed / 1e6:.0f} MB and {results} has "
-                f"{free / 1e6:.0f} MB free; make room, or name another folder: RESULTS=/path"
-            )
-        for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-            folder = results / f"{name}{suffix}"
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                return folder
-    except OSError as error:
-        raise SetupError(
-            f"{results} cannot be written to ({error.strerror}); make it writable, or name another: RESULTS=/path"
-        ) from error
-    raise SetupError(f"{results} already holds a hundred runs of this second")
-
-
-def _point_latest(results: Path, folder: Path) -> None:
-    draft = results / ".latest"
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(folder.name)
-    try:
-        draft.replace(results / "latest")
-    except OSError as error:
-        draft.unlink()
-        raise SetupError(f"{results / 'latest'} cannot be made a link ({error.strerror}); remove it") from error
 
 
 def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
@@ -170,12 +151,6 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
     console.print()
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1))
-    draft.rename(path)
 
 
 def _now() -> str:
@@ -201,7 +176,8 @@ class _OneLineParser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(prog="python -m loadtests.run", description=__doc__.splitlines()[0])
-    parser.add_argument("--experiment", default="quick", help="a file of loadtests/experiments/ (default: quick)")
+    parser.add_argument("--resume", help="go on with a run that was interrupted: its folder, or latest")
+    parser.add_argument("--experiment", help="a file of loadtests/experiments/ (default: quick)")
     parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
     option = parser.add_argument
     option("--schemes", type=_names, help="comma-separated, for example session,token")

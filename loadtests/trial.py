@@ -17,6 +17,7 @@ import psutil
 from loadtests import control, gates, machine
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import Generator, GeneratorError
+from loadtests.run_folder import write_json
 from loadtests.verify import VerificationError, verify
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
@@ -52,15 +53,16 @@ class _Reading:
 
 
 def run_trial(
-    around: Surroundings, cell: Cell, block: int, position: int, earlier: list[str] | None, doing: Callable[[str], None]
+    around: Surroundings, cell: Cell, block: int, position: int, doing: Callable[[str], None]
 ) -> dict[str, Any]:
     """Run the trial and leave its folder complete; returns what trial.json holds.
 
-    A folder that an interrupted or invalid attempt left is removed first; `earlier` are the reasons against an invalid
-    one, kept on record. `doing` is told each step.
+    A folder that an interrupted or invalid attempt left is removed first; the reasons against an invalid one are kept
+    on record. `doing` is told each step.
     Raises ComponentError, VerificationError, GeneratorError, OSError; then the folder has no trial.json.
     """
-    folder = around.run_folder / "trials" / str(block) / cell.id
+    folder = _folder(around, cell, block)
+    earlier = _reasons_against_earlier(folder)
     shutil.rmtree(folder, ignore_errors=True)
     logs = folder / "logs"
     logs.mkdir(parents=True)
@@ -111,8 +113,30 @@ def run_trial(
         "earlier_attempt": earlier,
         "seconds": {"start": ready - began, "login": signed_in - ready, "total": time.monotonic() - began},
     }
-    _write(folder / "trial.json", record)
+    write_json(folder / "trial.json", record)
     return record
+
+
+def finished_trial(around: Surroundings, cell: Cell, block: int) -> dict[str, Any] | None:
+    """trial.json of a trial that an interrupted run has finished."""
+    path = _folder(around, cell, block) / "trial.json"
+    record: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return record
+
+
+def _folder(around: Surroundings, cell: Cell, block: int) -> Path:
+    return around.run_folder / "trials" / str(block) / cell.id
+
+
+def _reasons_against_earlier(folder: Path) -> list[str] | None:
+    """Why the attempt before this one does not count, kept beside the folder in case this one is interrupted."""
+    kept, trial = folder.with_name(f"{folder.name}.earlier.json"), folder / "trial.json"
+    if trial.exists():
+        write_json(kept, {"invalid_reasons": json.loads(trial.read_text())["invalid_reasons"]})
+    if not kept.exists():
+        return None
+    reasons: list[str] = json.loads(kept.read_text())["invalid_reasons"]
+    return reasons
 
 
 @contextlib.contextmanager
@@ -204,9 +228,3 @@ def _store(before: StoreCounters | None, after: StoreCounters | None) -> dict[st
     if before is None or after is None:
         return None
     return asdict(after.since(before))
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1))
-    draft.rename(path)

@@ -19,8 +19,11 @@ class Bench:
     results: Path
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        return self.start_plain(*SMALL, *arguments, env=env)
+
+    def start_plain(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "loadtests.run", "--results", str(self.results), *SMALL, *arguments],
+            [sys.executable, "-m", "loadtests.run", "--results", str(self.results), *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
