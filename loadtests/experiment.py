@@ -14,7 +14,7 @@ DUPLICATE_SUFFIX = ".aa"
 
 @dataclass(frozen=True)
 class Load:
-    """An open load: Poisson arrivals at `rate_rps`, shared out evenly over `users`, each on one connection."""
+    """An open load: arrivals at `rate_rps`, shared out evenly over `users`, each on one connection."""
 
     scenario: str
     rate_rps: float

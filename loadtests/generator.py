@@ -43,7 +43,16 @@ class Generator:
             *("--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
             *("--host", "http://set-by-the-harness", "-u", str(load.users), "-r", str(load.users)),
             *("--rate", str(load.rate_rps), "--warm-up", str(load.warm_up_s), "--duration", str(load.duration_s)),
-            *("--arrival-seed", repr(seed), "--accounts", str(accounts), "--samples", str(self.samples)),
+            *(
+                "--arrivals",
+                load.arrivals,
+                "--arrival-seed",
+                repr(seed),
+                "--accounts",
+                str(accounts),
+                "--samples",
+                str(self.samples),
+            ),
         ]
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {

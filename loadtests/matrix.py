@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment, Load
 from servers import schemes
 from servers.users import HashCost
@@ -40,7 +41,7 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}}
+_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str}}
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
 
 
@@ -69,7 +70,8 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         one_of("experiment", name, experiment_names())
         document = _read(EXPERIMENTS / f"{name}.toml")
         for section, keys in _KEYS.items():
-            document[section] |= {key: changes[key] for key in keys if changes.get(key) is not None}
+            known = (*keys, *_OPTIONAL.get(section, ()))
+            document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
         document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
         return _resolve(name, document)
     except SpecError as error:
@@ -105,9 +107,10 @@ def _check_keys(
             raise ExperimentError(f"{where}: {key} has the wrong type: {given[key]!r}")
 
 
-def _resolve(name: str, document: Mapping[str, Any]) -> Experiment:
+def _resolve(name: str, document: dict[str, Any]) -> Experiment:
     load, plan = document["load"], document["plan"]
     one_of("scenario", load["scenario"], scenario_names())
+    one_of("arrivals", load.setdefault("arrivals", "poisson"), PROCESSES)
     _positive("rate", load["rate_rps"], _MAX_RATE_RPS)
     _positive("duration", load["duration_s"], _MAX_SECONDS)
     in_range("users", load["users"], 1, _MAX_USERS)
@@ -127,7 +130,7 @@ def _resolve(name: str, document: Mapping[str, Any]) -> Experiment:
         name=name,
         title=document["title"],
         cells=_cells(document["axes"]),
-        load=Load(**{key: load[key] for key in _KEYS["load"]}),
+        load=Load(**load),
         blocks=plan["blocks"],
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},

@@ -20,6 +20,7 @@ import psutil
 from rich.console import Console
 
 from loadtests import provenance
+from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
@@ -187,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--threads", type=int, help="threads per replica")
     option("--scenario", help="a file of loadtests/scenarios/")
     option("--rate", type=float, dest="rate_rps", help="requests per second of all users together")
+    option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them")

@@ -40,6 +40,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="Requests per second of all users together")
     parser.add_argument("--warm-up", type=float, default=0.0, help="Seconds before the measured phase")
     parser.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
+    parser.add_argument("--arrivals", choices=list(arrivals.PROCESSES), default="poisson", help="Arrival process")
     parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
     parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
     parser.add_argument("--authority", default="", help="Certificate to trust (PEM)", include_in_web_ui=False)
@@ -189,8 +190,8 @@ class VirtualUser(User):
     def _enter(self, phase: Phase) -> None:
         self._phase_start_ns = self.shared.phases.enter(phase)
         self._phase = phase
-        seed = (self.shared.options.arrival_seed, phase.name, self.number)
-        self._schedule = arrivals.poisson(self.shared.rate_per_user, seed)
+        process = arrivals.PROCESSES[self.shared.options.arrivals]
+        self._schedule = process(self.shared.rate_per_user, (self.shared.options.arrival_seed, phase.name), self.number)
 
     def _send(
         self,

@@ -74,6 +74,7 @@ def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
         ({"blocks": 0}, "blocks must lie between 1"),
         ({"users": 200, "accounts": 100}, r"users \(200\) must not exceed accounts \(100\)"),
         ({"hash_cost": "cheap"}, "hash_cost: 'cheap' is no cost: fast, owasp, or t="),
+        ({"arrivals": "poison"}, r"arrivals 'poison' is unknown .did you mean 'poisson'"),
         ({"threads": 0}, "threads must lie between 1"),
     ],
 )
