@@ -1,7 +1,7 @@
 """The arrival process of one user: when its requests are due, whatever the servers do meanwhile.
 
 Each gives due times in seconds from the start of a phase, without end. The same seed gives the same times: every cell
-of a block is asked for the same load at the same moments, so that the chance of the arrivals cancels out of a comparison.
+of a block is asked for the same load at the same moments, so that the luck of the arrivals cancels out of a comparison.
 """
 
 from __future__ import annotations
