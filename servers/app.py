@@ -117,7 +117,7 @@ class _Twin:
 
     def sessions(self) -> Response:
         identity = self._authenticate()
-        own = identity.session.id if identity.session else identity.sid
+        own = identity.session.id if identity.session else identity.sign_in
         return _json({"sessions": [_listed(each, own) for each in self._scheme.sessions(identity)]})
 
     def end_session(self, id_: str) -> Response:

@@ -79,14 +79,14 @@ class AccessTokens:
         sid = self._t._verify(environ["HTTP_AUTHORIZATION"].partition(" ")[2]).get("sid")
         if not isinstance(sid, str):
             raise _refused("no sid")
-        return replace(identity, sid=sid)
+        return replace(identity, sign_in=sid)
 
     def sign(self, identity: Identity) -> str:
         t, now = self._t, int(time.time())
         claims = {
             "iss": t._issuer, "aud": t._audience, "sub": identity.user, "iat": now, "nbf": now,
             "exp": identity.expires, "jti": secrets.token_urlsafe(16), "role": identity.role,
-            "name": identity.display_name, "serial": identity.serial, "sid": identity.sid,
+            "name": identity.display_name, "serial": identity.serial, "sid": identity.sign_in,
         }
         return t._jwt.encode(claims, t._key, "HS256", headers={"typ": "at+jwt", "kid": t._kid})
 
@@ -150,7 +150,7 @@ class HybridScheme(WithoutSessions):
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
         """See `Scheme`. The refresh token stays; an access token older than the last change is refused."""
-        old = self._store.load(identity.sid or "", None)
+        old = self._store.load(identity.sign_in or "", None)
         if old is None or time.time() >= old.expires:
             raise _refused("the sign-in has ended")
         if old.state["serial"] != identity.serial:
@@ -163,7 +163,7 @@ class HybridScheme(WithoutSessions):
 
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
         """See `Scheme`. The access token stays good until it expires."""
-        self._store.delete(identity.sid or "", identity.user)
+        self._store.delete(identity.sign_in or "", identity.user)
         return ()
 
     def log_out_everywhere(self, user: str) -> int:
@@ -196,7 +196,7 @@ class HybridScheme(WithoutSessions):
         # no access token outlives its sign-in
         ends = min(int(time.time()) + self._access_ttl_s, int(session.expires))
         name, serial = session.state["display_name"], session.state["serial"]
-        bearer = self._bearer(Identity(session.user, session.role, name, serial, expires=ends, sid=session.id))
+        bearer = self._bearer(Identity(session.user, session.role, name, serial, expires=ends, sign_in=session.id))
         if refresh_token is not None:
             bearer |= {"refresh_token": refresh_token, "refresh_path": "/refresh"}
         return Issued(bearer)
