@@ -116,4 +116,3 @@ class SignedCookieScheme(WithoutSessions):
         }
         left_s = max(0, ends - int(time.time()))
         return Issued(credential, (set_cookie(COOKIE, self._serializer.dumps(state), left_s),))
-
