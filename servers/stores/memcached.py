@@ -65,11 +65,10 @@ class MemcachedStore:
     """
 
     def __init__(self, url: str, timeout_ms: int) -> None:
-        from pymemcache.client.base import Client  # noqa: PLC0415 - see servers.registry on start-up
-        from pymemcache.exceptions import MemcacheError  # noqa: PLC0415
+        import pymemcache  # type: ignore[import-untyped] # noqa: PLC0415 - see servers.registry on start-up
 
-        self._client_type: Any = Client
-        self._failed = (MemcacheError, OSError)
+        self._client_type: Any = pymemcache.Client
+        self._failed = (pymemcache.MemcacheError, OSError)
         address = urlsplit(url)
         self._server = (address.hostname or "127.0.0.1", address.port or 11211)
         self._options = {
@@ -132,7 +131,7 @@ class MemcachedStore:
         value = found.get(key)
         if value is None or _epoch_in(value) != found.get(epoch_key) or _session(id_, value).user != user:
             return False
-        deleted = bool(self._ask(lambda client: client.delete(key)))
+        deleted = self._delete(id_)
         self._leave_index(user, {id_})
         return deleted
 
@@ -141,11 +140,9 @@ class MemcachedStore:
         found = []
         for session in self._of(user):
             # as in `Store`: its time to live was the idle limit when it was last accessed
-            command = b"mg %s t" % _key("session", session.id).encode()
-            answer = self._ask(lambda client, command=command: client.raw_command(command, b"\r\n"))
-            left_s = re.fullmatch(rb"HD t(\d+)", answer)
-            if left_s:
-                accessed = time.time() + int(left_s[1]) - idle_s - 1
+            left_s = self._left_s(session.id)
+            if left_s is not None:
+                accessed = time.time() + left_s - idle_s - 1
                 found.append(session.accessed(max(session.last_accessed, accessed)))
         return sorted(found, key=lambda each: each.created)
 
@@ -153,7 +150,7 @@ class MemcachedStore:
         """See `Store`."""
         own = self._of(user)
         self._ask(lambda client: client.delete(_key("epoch", user)))  # from here on all have ended
-        deleted = [self._ask(lambda client, id_=each.id: client.delete(_key("session", id_))) for each in own]
+        deleted = [self._delete(each.id) for each in own]
         if own:
             self._leave_index(user, {each.id for each in own})
         return sum(deleted)
@@ -166,6 +163,15 @@ class MemcachedStore:
         """See `Store`."""
         value: bytes | None = self._ask(lambda client: client.get(_key("mark", key)))
         return value
+
+    def _delete(self, id_: str) -> bool:
+        return bool(self._ask(lambda client: client.delete(_key("session", id_))))
+
+    def _left_s(self, id_: str) -> int | None:
+        """How long a session has to live, if it is there; only memcached's meta commands tell."""
+        question = b"mg %s t" % _key("session", id_).encode()
+        left = re.fullmatch(rb"HD t(\d+)", self._ask(lambda client: client.raw_command(question, b"\r\n")))
+        return int(left[1]) if left else None
 
     def _epoch(self, user: str) -> bytes | None:
         epoch: bytes | None = self._ask(lambda client: client.get(_key("epoch", user)))

@@ -34,32 +34,30 @@ from servers.session_store import Session, SessionExistsError, StoreFacts, Store
 
 FACTS = StoreFacts(name="postgres", url_scheme="postgresql", shared=True, needs="postgres", rank=40)
 
-_LATER = "now() + make_interval(secs => {})"
-_SLIDE = f"""
-UPDATE sessions SET touched = $3, idle_until = {_LATER.format("$2")} WHERE id = $1 AND idle_until > now()
+_TOUCH = """
+UPDATE sessions SET touched = $3, idle_until = now() + make_interval(secs => $2) WHERE id = $1 AND idle_until > now()
 """
-_TOUCH = _SLIDE
-_LOAD_SLIDING = f"{_SLIDE} RETURNING touched, record"
+_LOAD_SLIDING = _TOUCH + " RETURNING touched, record"
 _LOAD = "SELECT touched, record FROM sessions WHERE id = $1 AND idle_until > now()"
 # what has expired is no session, though its row may be there still
-_CREATE = f"""
+_CREATE = """
 INSERT INTO sessions AS old (id, username, touched, record, idle_until)
-VALUES ($1, $2, $3, $4, {_LATER.format("$5")})
+VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
 ON CONFLICT (id) DO UPDATE SET (username, touched, record, idle_until) =
     (excluded.username, excluded.touched, excluded.record, excluded.idle_until)
 WHERE old.idle_until <= now()
 """
 # Compares the whole record: equal bytes are the same version, as in the other stores. Of two at once the second waits
 # for the first, and then finds another record (READ COMMITTED looks again at what it waited for).
-_UPDATE = f"""
-UPDATE sessions SET touched = $3, record = $4, idle_until = {_LATER.format("$5")}
+_UPDATE = """
+UPDATE sessions SET touched = $3, record = $4, idle_until = now() + make_interval(secs => $5)
 WHERE id = $1 AND record = $2 AND idle_until > now()
 """
 _DELETE = "DELETE FROM sessions WHERE id = $1 AND username = $2 AND idle_until > now()"
 _LIST = "SELECT touched, record, id FROM sessions WHERE username = $1 AND idle_until > now()"
 _DELETE_BY_USER = "DELETE FROM sessions WHERE username = $1 AND idle_until > now()"
-_PUT_MARK = f"""
-INSERT INTO marks (id, value, idle_until) VALUES ($1, $2, {_LATER.format("$3")})
+_PUT_MARK = """
+INSERT INTO marks (id, value, idle_until) VALUES ($1, $2, now() + make_interval(secs => $3))
 ON CONFLICT (id) DO UPDATE SET (value, idle_until) = (excluded.value, excluded.idle_until)
 """
 _GET_MARK = "SELECT value FROM marks WHERE id = $1 AND idle_until > now()"
@@ -96,10 +94,8 @@ class PostgresStore:
 
     def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
-        if idle_s is None:
-            rows = self._rows(_LOAD, id_)
-        else:
-            rows = self._rows(_LOAD_SLIDING, id_, float(idle_s), time.time())
+        slid = () if idle_s is None else (float(idle_s), time.time())
+        rows = self._rows(_LOAD_SLIDING if slid else _LOAD, id_, *slid)
         return _session(id_, *rows[0]) if rows else None
 
     def touch(self, id_: str, idle_s: int) -> bool:

@@ -1,4 +1,4 @@
-"""PostgreSQL, the shared store on disk: as it comes, durable (fsync and synchronous_commit on), and counting statements.
+"""PostgreSQL, the shared store on disk: as it comes (fsync and synchronous_commit on), and counting statements.
 
 Its data folder is made anew for every topology, from a template that is made once per run. As root, which PostgreSQL
 refuses to run as, it runs as `nobody`. Sessions' own settings, such as which table is logged, are the store's.
@@ -76,7 +76,7 @@ def backing(ground: Ground) -> Backing:
 
 def postgres(name: str, port: int, data: Path, user: pwd.struct_passwd | None, connections: int) -> Component:
     """One PostgreSQL server on loopback, on a data folder that is there, as `user` or as who starts it."""
-    argv = (
+    argv: tuple[str, ...] = (
         binaries.find("postgres").path,
         *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", ""),
         *("-c", f"max_connections={connections}"),
