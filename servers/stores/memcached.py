@@ -1,13 +1,12 @@
-"""Sessions in memcached: GAT reads a session and slides its expiry, and a second read asks whether its user's
-sessions were ended meanwhile.
+"""Sessions in memcached: GAT reads a session and slides its expiry; a second read tells whether it was ended with all.
 
-memcached cannot ask for all keys of a user, and may push out any of them for lack of memory. So each user has an epoch, a
-random value that every session carries: a session of another epoch, or of a user without one, has ended. Ending all
-sessions of a user takes the epoch away, whether or not the index knows of them all. Every loss of memory fails safe:
-without its epoch a session has ended; without the index's entry it lives on unlisted, and ends with the others.
+memcached cannot ask for all keys of a user, and may push out any of them for lack of memory. So each user has an
+epoch, a random value that every session carries: a session of another epoch, or of a user without one, has ended.
+Ending all sessions of a user takes the epoch away, whether or not the index knows of them all. Every loss of memory
+fails safe: without its epoch a session has ended; without the index it lives on unlisted, and ends with the others.
 
 Keys: `session:<id>` holds the time of the last touch in 13 digits (ms), the epoch in 16, and the record;
-`epoch:<user>` does not expire; `sessions-of:<user>` has a line for each of the user's ids and the time it ends at the
+`epoch:<user>` does not expire; `sessions-of:<user>` has the user's ids, as JSON, and the time each ends at the
 latest; `mark:<key>` is a mark. Names other than plain ones stand there as their SHA-256.
 
 | operation | commands |
@@ -32,12 +31,15 @@ is never short, and the last access of a listed session is right to a second.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import threading
 import time
+import weakref
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,7 +95,7 @@ class MemcachedStore:
         key = _key("session", id_)
         command = b"get" if idle_s is None else b"gat %d" % _limit(idle_s)
         # pymemcache has no public gat
-        value = self._ask(lambda client: client._fetch_cmd(command, [key], False)).get(key)  # noqa: SLF001
+        value = self._ask(lambda client: client._fetch_cmd(command, [key], expect_cas=False)).get(key)  # noqa: SLF001
         if value is None:
             return None
         session = _session(id_, value)
@@ -201,14 +203,14 @@ class MemcachedStore:
     def _leave_index(self, user: str, ids: Iterable[str]) -> None:
         index_key = _key("sessions-of", user)
         for _ in range(_INDEX_TRIES):
-            index, version = self._ask(lambda client: client.gets(index_key))  # noqa: B023 - called at once
+            index, version = self._ask(lambda client: client.gets(index_key))
             entries = {id_: ends for id_, ends in _entries(index).items() if id_ not in ids}
             # an entry that stays is of no session any more, and goes when its time is over
             if index is None or self._write_index(index_key, entries, version):
                 return
 
     def _write_index(self, key: str, entries: dict[str, int], version: bytes | None) -> bool:
-        value = "\n".join(f"{id_} {ends}" for id_, ends in entries.items()).encode()
+        value = json.dumps(entries, separators=(",", ":")).encode()
         ends = max(entries.values(), default=int(time.time()) + 1)
         if version is None:
             return bool(self._ask(lambda client: client.add(key, value, ends)))
@@ -229,13 +231,20 @@ class MemcachedStore:
             raise StoreUnavailableError(f"the store did not answer: {error}") from error
 
     def _client(self) -> Any:
-        client, opened_at = getattr(self._threads, "client", (None, -1))
-        if opened_at != self._failures:
-            if client is not None:  # a store that failed one thread has closed on the others, too
-                client.close()
-            client = self._client_type(self._server, **self._options)
-            self._threads.client = client, self._failures
-        return client
+        own: _Own | None = getattr(self._threads, "own", None)
+        if own is None or own.opened_at != self._failures:
+            # a store that failed one thread has closed on the others, too: what is dropped here is closed
+            own = self._threads.own = _Own(self._client_type(self._server, **self._options), self._failures)
+            weakref.finalize(own, own.client.close)
+        return own.client
+
+
+@dataclass(eq=False)
+class _Own:
+    """A thread's client, which goes with the thread: pymemcache's own leaves its socket open."""
+
+    client: Any
+    opened_at: int
 
 
 def _key(kind: str, name: str) -> str:
@@ -263,6 +272,5 @@ def _session(id_: str, value: bytes) -> Session:
 
 
 def _entries(index: bytes | None) -> dict[str, int]:
-    """Ids, which may hold blanks, and when each ends at the latest."""
-    lines = (index or b"").decode().splitlines()
-    return {id_: int(ends) for id_, _, ends in (line.rpartition(" ") for line in lines)}
+    """Ids, and when each ends at the latest."""
+    return dict(json.loads(index)) if index else {}

@@ -11,8 +11,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 from functools import partial
@@ -41,8 +39,6 @@ _CONNECTIONS_PER_REPLICA, _SPARE_CONNECTIONS = 66, 10
 # Execs as another user, in the same process: what was started is what is watched and stopped.
 _AS_USER = "import os, sys; os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1])); "
 _AS_USER += "os.execv(sys.argv[3], sys.argv[3:])"
-# SSLRequest (PostgreSQL's protocol, "SSL Session Encryption"): length 8 and code 80877103; the answer is one byte.
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _ADMINISTRATION = {"create", "set", "show", "reset", "discard", "deallocate"}
 _COUNTED = """
 SELECT query, calls FROM pg_stat_statements
@@ -99,16 +95,9 @@ def postgres(name: str, port: int, data: Path, user: pwd.struct_passwd | None, c
 
 
 def _answers(port: int) -> bool:
-    with socket.create_connection((LOOPBACK, port), timeout=_TIMEOUT_S) as connection:
-        connection.sendall(_SSL_REQUEST)
-        if connection.recv(1) not in (b"S", b"N"):
-            return False
-    # the port is open before the server takes anyone in; a role that is not there is refused by one that does
-    try:
-        psycopg.connect(f"host={LOOPBACK} port={port} user=probe dbname=postgres", connect_timeout=_TIMEOUT_S).close()
-    except psycopg.OperationalError as error:
-        return "starting up" not in str(error)
-    return True
+    # the port is open before the server takes anyone in: only its answer to a start-up message tells
+    asked = f"host={LOOPBACK} port={port} dbname=postgres connect_timeout={_TIMEOUT_S}"
+    return psycopg.pq.PGconn.ping(asked.encode()) == psycopg.pq.Ping.OK
 
 
 def _prepare(port: int, password: str) -> None:
