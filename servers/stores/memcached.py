@@ -14,7 +14,7 @@ latest; `mark:<key>` is a mark. Names other than plain ones stand there as their
 | load, sliding | gat, get |
 | load | get, get |
 | touch | get, get, cas |
-| create | get of two keys (epoch, index), add of an epoch where there is none, cas or add of the index, add |
+| create | get of two keys (epoch, index), add of an epoch where there is none, add, cas or add of the index |
 | update | get of two keys, cas |
 | delete | get of two keys, delete, then get and cas of the index |
 | list_by_user | get of two keys, get of all sessions, and an mg (counted as get) for the expiry time of each |
@@ -22,7 +22,7 @@ latest; `mark:<key>` is a mark. Names other than plain ones stand there as their
 | put_mark, get_mark | set, get |
 
 Each line's commands are a round trip each; a `get` of several keys is one, and counts once for each. Only where two
-sign-ins of one user write the index at once one of them does so again, four times at most; then it is refused.
+sign-ins of one user write the index at once one of them does so again, up to 16 times; then it is refused.
 
 The server's clock ticks once a second and an item ends with the tick: every limit is given a second more, so that it
 is never short, and the last access of a listed session is right to a second.
@@ -51,7 +51,7 @@ _TIME_DIGITS = 13
 _EPOCH_DIGITS = 16
 _HEAD = _TIME_DIGITS + _EPOCH_DIGITS
 _MONTH_S = 30 * 24 * 3600  # a longer limit is taken for a time since 1970
-_INDEX_TRIES = 4
+_INDEX_TRIES = 16
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -84,11 +84,15 @@ class MemcachedStore:
 
     def create(self, session: Session, idle_s: int) -> None:
         """See `Store`."""
-        # the index first: a session that is not in it would not be listed
-        epoch = self._enter_index(session)
+        epoch_key, index_key = _key("epoch", session.user), _key("sessions-of", session.user)
+        found = self._ask(lambda client: client.gets_many([epoch_key, index_key]))
+        epoch = found[epoch_key][0] if epoch_key in found else self._new_epoch(epoch_key)
         value = _stamp(session.last_accessed) + epoch + session.encode()
         if not self._ask(lambda client: client.add(_key("session", session.id), value, _limit(idle_s))):
             raise SessionExistsError(session.id)
+        if not self._enter_index(session, *found.get(index_key, (None, None))):
+            self._delete(session.id)  # nobody has heard of it yet; it could not have been listed
+            raise StoreUnavailableError("the store refused: too many sign-ins of one user at once")
 
     def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
@@ -189,16 +193,15 @@ class MemcachedStore:
         live = [(keys[key], value) for key, value in values.items() if _epoch_in(value) == found[epoch_key]]
         return [session for session in (_session(id_, value) for id_, value in live) if session.user == user]
 
-    def _enter_index(self, session: Session) -> bytes:
-        """Add it to its user's index; returns the user's epoch."""
-        epoch_key, index_key = _key("epoch", session.user), _key("sessions-of", session.user)
+    def _enter_index(self, session: Session, index: bytes | None, version: bytes | None) -> bool:
+        """Add it to its user's index, as it was read; False when others were always faster."""
+        key = _key("sessions-of", session.user)
         for _ in range(_INDEX_TRIES):
-            found = self._ask(lambda client: client.gets_many([epoch_key, index_key]))
-            index, version = found.get(index_key, (None, None))
             entries = {id_: ends for id_, ends in _entries(index).items() if ends >= session.created}
-            if self._write_index(index_key, entries | {session.id: int(session.expires) + 1}, version):
-                return found[epoch_key][0] if epoch_key in found else self._new_epoch(epoch_key)
-        raise StoreUnavailableError("the store refused: too many sign-ins of one user at once")
+            if self._write_index(key, entries | {session.id: int(session.expires) + 1}, version):
+                return True
+            index, version = self._ask(lambda client: client.gets(key))
+        return False
 
     def _leave_index(self, user: str, ids: Iterable[str]) -> None:
         index_key = _key("sessions-of", user)

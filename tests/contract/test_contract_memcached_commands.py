@@ -18,8 +18,8 @@ MONTH_S = 31 * 24 * 3600
 
 
 @pytest.fixture
-def shared(place_memcached: Callable[[], str]) -> Store:
-    return stores.open_store(place_memcached(), 1000)
+def shared(place_memcached: Callable[[str], str]) -> Store:
+    return stores.open_store(place_memcached("memcached"), 1000)
 
 
 @pytest.fixture

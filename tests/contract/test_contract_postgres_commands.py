@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -18,8 +19,8 @@ IDLE_S = 60
 
 
 @pytest.fixture
-def shared(place_postgres: Callable[[], str]) -> Store:
-    return stores.open_store(place_postgres(), 1000)
+def shared(place_postgres: Callable[[str], str]) -> Store:
+    return stores.open_store(place_postgres("postgresql"), 1000)
 
 
 @pytest.fixture
@@ -123,13 +124,13 @@ def test_expired_rows_go_in_the_background_and_are_no_requests_commands(shared: 
 
 
 def _ended_with(purge: Purge) -> None:
-    ended = purge._ended  # noqa: SLF001 - what its thread waits for
+    ended = purge._ended
     assert not ended.is_set()
     del purge
 
 
-def test_stores_that_open_at_once_make_one_schema(place_postgres: Callable[[], str]) -> None:
-    url = place_postgres()
+def test_stores_that_open_at_once_make_one_schema(place_postgres: Callable[[str], str]) -> None:
+    url = place_postgres("postgresql")
     for _ in range(5):
         with psycopg.connect(url) as connection:
             connection.execute("DROP TABLE IF EXISTS sessions, marks")
@@ -217,13 +218,7 @@ def test_cpu_of_connections_that_ended_stays_counted(start_store_server: Any) ->
         spent_ns = time.clock_gettime_ns((~pid << 3) | 2)
         connection.close()
         deadline = time.monotonic() + 10
-        while psutil_has(pid):
+        while psutil.pid_exists(pid):
             assert time.monotonic() < deadline
         assert spent_ns > 100_000_000
         assert server.running.usage().cpu_ns > during.cpu_ns - 30_000_000
-
-
-def psutil_has(pid: int) -> bool:
-    import psutil
-
-    return psutil.pid_exists(pid)
