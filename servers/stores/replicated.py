@@ -17,7 +17,7 @@ what `servers.stores.redis` does, but for `load`.
 | put_mark | | SET | SET |
 | get_mark | GET | | |
 
-What changes nothing is not replicated: of `create`, the PEXPIREAT where the index lives long enough already; of `delete`,
+What changes nothing is not replicated: of `create`, the PEXPIREAT where the index lives long enough; of `delete`,
 `update` and `touch` everything when there was nothing. A transaction of one write alone goes without MULTI and EXEC.
 
 The copies lag. Until a write has arrived there, another replica of the application does not know a new session, still
