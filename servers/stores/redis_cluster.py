@@ -179,9 +179,11 @@ class _Nodes:
         try:
             return node.ask_all(*commands)
         except StoreUnavailableError as error:
-            self._informed = node if isinstance(error.__cause__, self._moved) else None
             self._by_slot = None
-            raise
+            if not isinstance(error.__cause__, self._moved):
+                raise
+            self._informed = node
+            raise StoreUnavailableError(f"a slot has moved to another node: {error.__cause__}") from error
 
     def _read_map(self) -> list[Server | None]:
         """Ask one node. Who did not answer last time is asked when there is nobody else: its own keys fail alone."""

@@ -118,7 +118,7 @@ def give(cluster, slot: int, giver: str, taker: str) -> None:
 
 @pytest.mark.usefixtures("moved")
 def test_a_moved_slot_is_one_failure_and_then_found(store: Store, valkey_cluster) -> None:
-    with pytest.raises(StoreUnavailableError, match="MOVED"):
+    with pytest.raises(StoreUnavailableError, match="a slot has moved"):
         store.load(ELSEWHERE, IDLE_S)
     assert valkey_cluster.counted(lambda: store.load(ELSEWHERE, IDLE_S)) == {INDEX: {"getex": 1}}
 
@@ -180,7 +180,7 @@ def test_a_lost_connection_is_one_failure_and_then_a_new_connection(store: Store
 
 def test_another_client_agrees_on_where_the_keys_are(store: Store, valkey_cluster) -> None:
     store.create(a_session(), IDLE_S)
-    with redis.RedisCluster(port=valkey_cluster.nodes[INDEX].component.port) as other:
+    with redis.RedisCluster("127.0.0.1", valkey_cluster.nodes[INDEX].component.port) as other:
         assert other.exists(f"session:{ELSEWHERE}") == 1
         assert other.zrange(f"sessions-of:{USER}", 0, -1) == [ELSEWHERE.encode()]
 

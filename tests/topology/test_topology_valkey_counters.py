@@ -28,7 +28,7 @@ def started(reaper: Reaper, folder: Path, *arguments: str) -> Iterator[int]:
 
 @pytest.fixture
 def port(reaper: Reaper, tmp_path: Path) -> Iterator[int]:
-    with started(reaper, tmp_path) as port:
+    with started(reaper, tmp_path, "--repl-diskless-sync-delay", "0") as port:
         yield port
 
 
