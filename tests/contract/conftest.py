@@ -202,3 +202,75 @@ def place_memcached(memcached_server: StoreServer) -> Place:
     with contextlib.closing(pymemcache.Client(memcached_server.url.removeprefix("memcached://"))) as client:
         client.flush_all(noreply=False)
     return lambda _: memcached_server.url
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What stands for a store of several nodes; `nodes` by name, as the counters have them."""
+
+    backing: Backing
+    nodes: dict[str, RunningComponent]
+    revive: Callable[[str], None]
+
+    @property
+    def url(self) -> str:
+        return self.backing.urls["replica-0"]
+
+    def counted(self, work: Callable[[], object]) -> dict[str, dict[str, int]]:
+        """Commands by node, without the nodes that had none."""
+        before = self.backing.counters()
+        work()
+        return {name: commands for name, commands in self.backing.counters().since(before).nodes.items() if commands}
+
+    def client(self, name: str) -> redis.Redis:
+        return redis.Redis(port=self.nodes[name].component.port)
+
+    def empty(self) -> None:
+        for name in self.nodes:
+            with self.client(name) as client:
+                if client.info("replication")["role"] == "master":
+                    client.flushall()
+
+
+@contextlib.contextmanager
+def placed(needs: str, folder: Path, options: dict[str, str]) -> Iterator[Placed]:
+    ground = Ground(replicas=["replica-0", "replica-1"], ports=iter(free_ports(16)), folder=folder, options=options)
+    under = backing(needs, ground)
+    with Reaper() as reaper, contextlib.ExitStack() as stack:
+        nodes: dict[str, RunningComponent] = {}
+        components = {each.name: each for each in under.components}
+
+        def start(name: str) -> None:
+            nodes[name] = RunningComponent(components[name], folder / f"{name}.log", reaper, frozenset())
+            stack.callback(nodes[name].stop)
+            nodes[name].wait_ready()
+
+        for name in components:
+            start(name)
+        under.prepare()
+        yield Placed(under, nodes, start)
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
+    with placed("valkey-cluster", tmp_path_factory.mktemp("cluster"), {"shards": "3"}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
+    with placed("valkey-replicas", tmp_path_factory.mktemp("replicas"), {}) as replicas:
+        yield replicas
+
+
+@pytest.fixture
+def place_valkey_cluster(valkey_cluster: Placed) -> Callable[[str], str]:
+    valkey_cluster.empty()
+    return lambda _: valkey_cluster.url
+
+
+@pytest.fixture
+def place_valkey_replicas(valkey_replicas: Placed) -> Callable[[str], str]:
+    valkey_replicas.empty()
+    valkey_replicas.backing.counters()  # waits until the copies are empty, too
+    return lambda _: valkey_replicas.url
