@@ -24,9 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m servers.rotate", description="Put a new signing key in front.")
     parser.add_argument("--keys", type=Path, required=True, metavar="FILE", help="the file; made if there is none")
     parser.add_argument("--algorithm", choices=ALGORITHMS, required=True)
-    parser.add_argument(
-        "--keep", type=_count, default=1, metavar="COUNT", help="old keys that still verify; default 1"
-    )
+    parser.add_argument("--keep", type=_count, default=1, metavar="COUNT", help="old keys that still verify; default 1")
     arguments = parser.parse_args(argv)
     try:
         kid, kept = rotate(arguments.keys, arguments.algorithm, arguments.keep)
