@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import Any
@@ -12,14 +11,23 @@ from flask.sessions import SessionInterface
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from servers import csrf, problems, schemes, stores
-from servers.scheme import ForbiddenError, Identity, Issued, NoSessionsError, NotAuthenticatedError, Scheme
-from servers.session_store import Session
+from servers.scheme import (
+    ConflictError,
+    ForbiddenError,
+    Identity,
+    Issued,
+    NoSessionsError,
+    NotAuthenticatedError,
+    Scheme,
+)
+from servers.session_store import Session, StoreUnavailableError
 from servers.settings import Settings
 from servers.timing import TimedStore, clock, server_timing
-from servers.users import ADMINISTRATOR, UserTable
+from servers.users import ADMINISTRATOR, Account, UserTable
 
 _MAX_BODY_BYTES = 16 * 1024
 _MAX_DISPLAY_NAME = 64
+_LOGIN = 'Login realm="authscale"'
 
 
 class _NoFlaskSession(SessionInterface):
@@ -85,9 +93,8 @@ class _Twin:
         name, password = _fields("username", "password")
         account = self._users.verify(name, password)
         if account is None:
-            raise NotAuthenticatedError("unknown user or wrong password", 'Login realm="authscale"')
-        issued = self._scheme.log_in(account, request.environ)
-        return _json({"user": account.name, "role": account.role}, issued)
+            raise NotAuthenticatedError("unknown user or wrong password", _LOGIN)
+        return _json({"user": account.name, "role": account.role}, self._sign_in(account))
 
     def me(self) -> Response:
         return _json(_told(self._authenticate()))
@@ -110,7 +117,7 @@ class _Twin:
 
     def sessions(self) -> Response:
         identity = self._authenticate()
-        own = identity.session.id if identity.session else None
+        own = identity.session.id if identity.session else identity.sid
         return _json({"sessions": [_listed(each, own) for each in self._scheme.sessions(identity)]})
 
     def end_session(self, id_: str) -> Response:
@@ -122,7 +129,7 @@ class _Twin:
     def refresh(self) -> Response:
         if csrf.is_cross_site(request.environ):
             raise ForbiddenError("a request of another site must not change anything here")
-        token = _fields("refresh_token")[0] if request.content_length else None
+        token = _fields("refresh_token")[0] if request.get_data() else None
         return _json({}, self._scheme.refresh(token, request.environ))
 
     def password(self) -> Response:
@@ -132,13 +139,18 @@ class _Twin:
         if account is None:
             raise ForbiddenError("the current password is wrong; nothing was changed")
         try:
-            self._users.set_password(account, new)
+            changed = self._users.set_password(account, new)
         except ValueError as error:
             raise BadRequest(str(error)) from error
-        # whoever else signed in with the old password is out; this client goes on with a new credential
-        with contextlib.suppress(NoSessionsError):
-            self._scheme.log_out_everywhere(identity.user)
-        return _json({}, self._scheme.log_in(account, request.environ))
+        if changed is None:
+            raise ConflictError("the account changed meanwhile; nothing was written")
+        try:  # whoever else signed in with the old password is out; this client goes on with a new credential
+            self._end_all(account.name)
+        except StoreUnavailableError:
+            # both or neither: a new password beside sessions of who knew the old one is what nobody expects
+            self._users.restore(changed, account)
+            raise
+        return _json({}, self._sign_in(changed))
 
     def end_sessions_of(self, name: str) -> Response:
         self._authenticate_administrator()
@@ -150,13 +162,26 @@ class _Twin:
         self._authenticate_administrator()
         if not self._users.disable(name):
             return problems.problem(404, "there is no such user")
-        ended = None
-        with contextlib.suppress(NoSessionsError):
-            ended = self._scheme.log_out_everywhere(name)
-        return _json({"ended": ended})
+        return _json({"ended": self._end_all(name)})
 
     def jwks(self) -> Response:
         return _json({"keys": self._scheme.jwks()})
+
+    def _sign_in(self, account: Account) -> Issued:
+        """A credential. Who is disabled, or whose password changes, while being signed in is out again."""
+        issued = self._scheme.log_in(account, request.environ)
+        if not self._users.is_current(account):
+            # sessions of this user were ended a moment ago, perhaps before this one was there
+            self._end_all(account.name)
+            raise NotAuthenticatedError("the account changed meanwhile; sign in again", _LOGIN)
+        return issued
+
+    def _end_all(self, user: str) -> int | None:
+        """How many sessions ended; None in a scheme that keeps none."""
+        try:
+            return self._scheme.log_out_everywhere(user)
+        except NoSessionsError:
+            return None
 
     def _authenticate(self) -> Identity:
         began = time.perf_counter_ns()

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from servers.scheme import ConflictError, ForbiddenError, NoSessionsError, NotAuthenticatedError
 from servers.session_store import StoreUnavailableError
+from servers.users import UserTableUnavailableError
 
 _log = logging.getLogger("servers")
 _RETRY_AFTER_S = 1
@@ -48,6 +49,11 @@ def register(app: Flask) -> None:
     def _store_unavailable(error: StoreUnavailableError) -> Response:
         _log.warning("%s", error)
         return problem(503, "the session store does not answer", {"Retry-After": str(_RETRY_AFTER_S)})
+
+    @app.errorhandler(UserTableUnavailableError)
+    def _users_unavailable(error: UserTableUnavailableError) -> Response:
+        _log.warning("%s", error)
+        return problem(503, "the user table does not answer", {"Retry-After": str(_RETRY_AFTER_S)})
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:

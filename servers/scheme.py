@@ -52,7 +52,10 @@ class SchemeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a request is from and the sign-in's state; `expires` where the credential itself carries its end."""
+    """Who a request is from and the sign-in's state; `expires` where the credential itself carries its end.
+
+    `sid` names the sign-in where the credential does so and `session` was not loaded.
+    """
 
     user: str
     role: str
@@ -60,6 +63,7 @@ class Identity:
     serial: int
     session: Session | None = None
     expires: int | None = None
+    sid: str | None = None
 
 
 @dataclass(frozen=True)

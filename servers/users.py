@@ -1,5 +1,8 @@
 """The user table: SQLite, seeded by whoever starts the servers, read by every replica at sign-in.
 
+A replica writes to it when a password changes or a user is disabled. Whoever meets another's lock waits; when the wait
+was in vain, as when the table cannot be written at all, that is `UserTableUnavailableError`.
+
 Every hundredth user is an administrator. `warden` is as long as `reader`, so that the bytes of all users compare.
 
 All users share one password, and a small pool of hashes of it with distinct salts is handed out in turn: seeding ten
@@ -8,11 +11,13 @@ thousand users with real argon2id hashes of their own would take minutes. A sign
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import sqlite3
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +30,12 @@ _PRESETS = {
 }
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 1024  # NIST SP 800-63B asks for eight at least
 ADMINISTRATOR = "warden"
-_WRITE_TIMEOUT_S = 5.0
+_LOCK_TIMEOUT_S = 2.0
 _DISABLED = "!"  # before the hash, which then is none
+
+
+class UserTableUnavailableError(Exception):
+    """The table was locked for too long, or cannot be read or written at all. Nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def seed(path: Path, count: int, cost: HashCost) -> None:
 
 
 class UserTable:
-    """Reads a seeded table; one connection per thread."""
+    """Reads a seeded table; one connection per thread. Every method may raise UserTableUnavailableError."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
@@ -109,11 +118,13 @@ class UserTable:
         """The account of that name."""
         if not re.fullmatch(r"[a-z0-9-]{1,64}", name):
             return None
-        row = self._database().execute("SELECT name, role, password_hash FROM users WHERE name = ?", (name,)).fetchone()
+        with _unavailable():
+            found = self._database().execute("SELECT name, role, password_hash FROM users WHERE name = ?", (name,))
+            row = found.fetchone()
         return None if row is None else Account(*row)
 
     def verify(self, name: str, password: str) -> Account | None:
-        """The account, if the password is right. A name that does not exist costs as much as a wrong password."""
+        """The account, if the password is right and it is not disabled. Every no costs as much as a wrong password."""
         from argon2 import PasswordHasher  # noqa: PLC0415 - see servers.registry on start-up
         from argon2.exceptions import VerificationError  # noqa: PLC0415
 
@@ -128,27 +139,54 @@ class UserTable:
             return None
         return account
 
-    def set_password(self, account: Account, password: str) -> None:
-        """Replace the password, at the cost of the present one. Raises ValueError for one that is too short or long."""
+    def is_current(self, account: Account) -> bool:
+        """Whether the account still is as it was read: same password, not disabled since."""
+        return self.find(account.name) == account
+
+    def set_password(self, account: Account, password: str) -> Account | None:
+        """The account with its new password, hashed at the cost of the present one; None if it has changed since.
+
+        Without that comparison one of two changes at once would be lost, and a user who was disabled meanwhile would be
+        let in again.
+
+        Raises:
+            ValueError: the password is too short, too long, or no text that could be typed again.
+
+        """
         from argon2 import PasswordHasher, extract_parameters  # noqa: PLC0415
 
         if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
             raise ValueError(f"a password takes {_MIN_PASSWORD} to {_MAX_PASSWORD} characters")
-        hashed = PasswordHasher.from_parameters(extract_parameters(account.password_hash)).hash(password)
-        self._write("UPDATE users SET password_hash = ? WHERE name = ?", hashed, account.name)
+        try:
+            hashed = PasswordHasher.from_parameters(extract_parameters(account.password_hash)).hash(password)
+        except UnicodeEncodeError as error:
+            raise ValueError("a password takes characters that UTF-8 has") from error
+        changed = replace(account, password_hash=hashed)
+        return changed if self._replace(account, changed) else None
+
+    def restore(self, present: Account, earlier: Account) -> bool:
+        """Take back a change of password; False if there has been another one since."""
+        return self._replace(present, earlier)
 
     def disable(self, name: str) -> bool:
         """Let the user sign in no more; False when there is none."""
+        if self.find(name) is None:  # also what is no name at all
+            return False
         statement = "UPDATE users SET password_hash = ? || ltrim(password_hash, ?) WHERE name = ?"
         return self._write(statement, _DISABLED, _DISABLED, name)
 
+    def _replace(self, old: Account, new: Account) -> bool:
+        statement = "UPDATE users SET password_hash = ? WHERE name = ? AND password_hash = ?"
+        return self._write(statement, new.password_hash, old.name, old.password_hash)
+
     def _write(self, statement: str, *values: str) -> bool:
-        database = sqlite3.connect(self._path, timeout=_WRITE_TIMEOUT_S)
-        try:
-            with database:
-                return database.execute(statement, values).rowcount > 0
-        finally:
-            database.close()
+        with _unavailable():
+            database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)
+            try:
+                with database:
+                    return database.execute(statement, values).rowcount > 0
+            finally:
+                database.close()
 
     @functools.cache  # noqa: B019 - one table per process, as long as it lives
     def _decoy(self) -> str:
@@ -158,8 +196,17 @@ class UserTable:
     def _database(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = getattr(self._threads, "database", None)
         if database is None:
-            database = self._threads.database = sqlite3.connect(self._uri, uri=True)
+            database = sqlite3.connect(self._uri, uri=True, timeout=_LOCK_TIMEOUT_S)
+            self._threads.database = database
         return database
+
+
+@contextlib.contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # locked, read-only, gone, full
+        raise UserTableUnavailableError(f"the user table: {error}") from error
 
 
 def _hasher(cost: HashCost) -> Any:

@@ -19,7 +19,7 @@ def test_the_description_is_openapi_3_1():
     validate(SPEC)
 
 
-@pytest.mark.parametrize("scheme", ["control", "session", "token"])
+@pytest.mark.parametrize("scheme", ["control", "session", "token", "hybrid", "signed_cookie"])
 def test_the_same_routes_are_described_and_served(app_of, scheme):
     described = {
         (method.upper(), path)
@@ -47,7 +47,7 @@ def conforms(reply, method, path):
     jsonschema.validate(reply.get_json(force=True), schema_of(method, path, str(reply.status_code), kind))
 
 
-@pytest.mark.parametrize("scheme", ["control", "session", "token"])
+@pytest.mark.parametrize("scheme", ["control", "session", "token", "hybrid", "signed_cookie"])
 def test_answers_are_as_described(app_of, scheme):
     client = app_of(scheme).test_client(use_cookies=False)
     login = client.post("/login", json={"username": "user-00001", "password": PASSWORD})

@@ -83,14 +83,14 @@ def test_a_user_table_that_is_none_is_refused_at_start(environ, tmp_path):
     assert start(environ | {"USERS_DB": str(tmp_path / "users.db")}).returncode == 2
 
 
-@pytest.mark.parametrize("scheme", ["control", "session", "token"])
+@pytest.mark.parametrize("scheme", ["control", "session", "token", "hybrid", "signed_cookie"])
 def test_each_scheme_loads_no_other_schemes_libraries(environ, scheme):
     code = "import sys, servers.wsgi; print({'jwt', 'redis'} & set(sys.modules))"
     argv = [sys.executable, "-c", code]
     root = Path(__file__).parents[2]
     env = environ | {"AUTH_SCHEME": scheme}
     done = subprocess.run(argv, env=env, cwd=root, capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.strip() == ("{'jwt'}" if scheme == "token" else "set()")
+    assert done.stdout.strip() == ("{'jwt'}" if scheme in {"token", "hybrid"} else "set()")
 
 
 def test_the_facts_cost_no_flask():

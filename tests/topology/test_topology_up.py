@@ -42,7 +42,7 @@ def test_up_prints_commands_that_work_and_down_ends_it(folder: Path):
     assert again.returncode == 1
     assert (
         again.stderr
-        == f"authscale: already up at {state['url']} (session-redis-3r-roundrobin); end it with: make down\n"
+        == f"authscale: already up at {state['url']} (session-redis-3r-roundrobin.tls-on); end it with: make down\n"
     )
 
     owner = psutil.Process(state["pid"])
