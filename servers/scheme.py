@@ -52,9 +52,11 @@ class SchemeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a request is from and the sign-in's state; `expires` where the credential itself carries its end.
+    """Who a request is from and the sign-in's state.
 
-    `sid` names the sign-in where the credential does so and `session` was not loaded.
+    Where the credential itself carries them: `expires`, when it ends, in seconds since the epoch; `sign_in`, the name
+    of the sign-in it belongs to; `signed_in_ns`, when that began. `sid` names the sign-in where the credential does so
+    and `session` was not loaded.
     """
 
     user: str
@@ -64,6 +66,8 @@ class Identity:
     session: Session | None = None
     expires: int | None = None
     sid: str | None = None
+    sign_in: str | None = None
+    signed_in_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ from servers.scheme import (
     WithoutSessions,
 )
 from servers.session_store import Session, Store
+from servers.signing_keys import FixedKeys, key_set
+from servers.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from servers.users import Account
 
 if TYPE_CHECKING:
@@ -67,28 +69,36 @@ def open_scheme(settings: Settings, store: Store | None) -> HybridScheme:
 
 
 class AccessTokens:
-    """Placeholder over the token scheme's own code."""
+    """Access tokens as the token scheme has them, with the sign-in's name as `sid`."""
 
     def __init__(self, settings: Settings) -> None:
-        from servers.schemes.token import TokenScheme
-
-        self._t = TokenScheme(settings)
+        keys = FixedKeys(
+            key_set(
+                [{"kty": "oct", "k": base64url(settings.keys.token), "kid": settings.keys.token_id}],
+                settings.options.get("algorithm", "HS256"),
+            )
+        )
+        names = {"issuer": settings.token_issuer, "audience": settings.token_audience}
+        self._issuer, self._verifier = TokenIssuer(keys, **names), TokenVerifier(keys, **names)
 
     def verify(self, environ: Environ) -> Identity:
-        identity = self._t.authenticate(environ)
-        sid = self._t._verify(environ["HTTP_AUTHORIZATION"].partition(" ")[2]).get("sid")
-        if not isinstance(sid, str):
-            raise _refused("no sid")
-        return replace(identity, sid=sid)
+        kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise NotAuthenticatedError("no bearer token", 'Bearer realm="authscale"')
+        try:
+            claims = self._verifier.verify(str(token))
+        except InvalidTokenError as error:
+            raise _refused(str(error)) from None
+        found = [claims.get(each) for each in ("sub", "role", "name", "sid")]
+        serial = claims.get("serial")
+        if not all(isinstance(each, str) for each in found) or type(serial) is not int:
+            raise _refused("a claim of ours is missing or of the wrong type")
+        sub, role, name, sid = found
+        return Identity(sub, role, name, serial, expires=claims["exp"], sid=sid)
 
     def sign(self, identity: Identity) -> str:
-        t, now = self._t, int(time.time())
-        claims = {
-            "iss": t._issuer, "aud": t._audience, "sub": identity.user, "iat": now, "nbf": now,
-            "exp": identity.expires, "jti": secrets.token_urlsafe(16), "role": identity.role,
-            "name": identity.display_name, "serial": identity.serial, "sid": identity.sid,
-        }
-        return t._jwt.encode(claims, t._key, "HS256", headers={"typ": "at+jwt", "kid": t._kid})
+        claims = {"sub": identity.user, "role": identity.role, "name": identity.display_name, "serial": identity.serial}
+        return self._issuer.issue({**claims, "sid": identity.sid}, identity.expires or 0).text
 
 
 class HybridScheme(WithoutSessions):

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from servers import schemes, stores, users
+from servers.signing_keys import make_keys
 from tests.security.client import Login, Reply, ask
 from topology import local
 from topology.local import Accounts, RunningTopology
@@ -60,7 +61,18 @@ class Kind:
 
 def system_settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
     """What the launcher would set in a replica's environment."""
-    return local._settings(topology, accounts)
+    return local._settings(topology, accounts) | keys_setting(topology, accounts)
+
+
+def keys_setting(topology: Topology, accounts: Accounts) -> dict[str, str]:
+    """A file of keys, where tokens are signed: so that the suite can forge with them, and replace them."""
+    algorithm = topology.option("algorithm")
+    if algorithm is None:
+        return {}
+    path = accounts.secret_file.with_name(f"keys-{topology.id}.json")
+    if not path.exists():
+        make_keys(path, algorithm)
+    return {"TOKEN_KEYS_FILE": str(path)}
 
 
 @functools.cache
@@ -167,7 +179,7 @@ class Launcher:
     @contextlib.contextmanager
     def running(self, kind: Kind, settings: Mapping[str, str] | None = None, *, tls: bool = False) -> Iterator[System]:
         """One system; its variants end with it. Raises ComponentError, BinaryError."""
-        topology = replace(kind.topology, settings=settings or {})
+        topology = replace(kind.topology, settings={**keys_setting(kind.topology, self.accounts), **(settings or {})})
         if tls:
             topology = replace(topology, options={**topology.options, "tls": "on"})
         logs = Path(tempfile.mkdtemp(dir=self._folder))
