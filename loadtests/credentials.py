@@ -11,11 +11,14 @@ class Credential:
     """Header lines, each with its CRLF, ready for the socket.
 
     `line` goes with every request and is what credential_bytes counts; `state_change_line` goes beside it where a
-    request changes state and a cookie carries the credential.
+    request changes state and a cookie carries the credential. `refresh_body` is what POST /refresh takes for a new
+    credential, empty where the scheme has no such thing; `lives_s` is how long the line is good, 0 where nobody said.
     """
 
     line: bytes = b""
     state_change_line: bytes = b""
+    refresh_body: bytes = b""
+    lives_s: int = 0
 
 
 NOTHING = Credential()
@@ -25,8 +28,10 @@ class ProtocolError(ValueError):
     """A login reply that this client cannot follow."""
 
 
-def from_reply(body: bytes, set_cookies: list[bytes]) -> Credential:
-    """The credential that a login (or a renewing) reply asks for.
+def from_reply(body: bytes, set_cookies: list[bytes], earlier: Credential = NOTHING) -> Credential:
+    """The credential that a login (or a renewing) reply asks for; `earlier` is what the client had until then.
+
+    A reply that renews the access token alone leaves the refresh token as it is.
 
     Raises:
         ProtocolError: the reply is not the twins' (see servers/openapi.yaml).
@@ -38,7 +43,10 @@ def from_reply(body: bytes, set_cookies: list[bytes]) -> Credential:
             case "none":
                 return NOTHING
             case "bearer":
-                return Credential(f"Authorization: Bearer {wanted['access_token']}\r\n".encode())
+                line = f"Authorization: Bearer {wanted['access_token']}\r\n".encode()
+                return Credential(
+                    line, refresh_body=_refresh_body(wanted) or earlier.refresh_body, lives_s=wanted.get("expires_in", 0)
+                )
             case "cookie":
                 pair = _cookie(wanted["name"].encode(), set_cookies)
                 csrf = f"{wanted['csrf_header']}: {wanted['csrf_token']}\r\n"
@@ -47,6 +55,12 @@ def from_reply(body: bytes, set_cookies: list[bytes]) -> Credential:
                 raise ProtocolError(f"the login reply asks for a credential of unknown kind {kind!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"the login reply is not understood: {error!r}") from error
+
+
+def _refresh_body(wanted: dict[str, str]) -> bytes:
+    if "refresh_token" not in wanted:
+        return b""
+    return json.dumps({"refresh_token": wanted["refresh_token"]}).encode()
 
 
 def _cookie(name: bytes, set_cookies: list[bytes]) -> bytes:

@@ -32,6 +32,8 @@ from servers.users import PASSWORD, user_name
 _TIMEOUT_S = 10.0
 # A user that is behind at the end of a phase goes on for so long; what is then still unsent is dropped, and counted.
 _DRAIN_NS = 2_000_000_000
+# Of an access token's life: what is left when a client that can renews it.
+_RENEW_BEFORE_END = 0.1
 
 
 @events.init_command_line_parser.add_listener
@@ -113,7 +115,10 @@ def _write_samples(environment: Environment, **_: Any) -> None:
 
 
 class VirtualUser(User):
-    """One signed-in user on one connection. Subclasses add tasks that call `me`, `profile`, `login`, `logout`."""
+    """One signed-in user on one connection. Subclasses add tasks that call `me`, `profile`, `login`, `logout`, `refresh`.
+
+    Where the credential can be refreshed and is near its end, the refresh takes the place of the read that is due.
+    """
 
     abstract = True
 
@@ -124,6 +129,7 @@ class VirtualUser(User):
         self.name = user_name(self.number % self.shared.options.accounts, self.shared.options.accounts)
         self.signed_in = False
         self._credential = credentials.NOTHING
+        self._renew_ns: float = 0
         self._phase = self.shared.phases.login
         self._phase_start_ns = 0
         self._client: HttpClient | None = None
@@ -164,19 +170,42 @@ class VirtualUser(User):
         body = json.dumps({"username": self.name, "password": PASSWORD}).encode()
         answer = self._send("login", b"POST", b"/login", body=body, credential=credentials.NOTHING)
         if answer.status == HTTPStatus.OK:
-            self._credential = credentials.from_reply(answer.body, answer.set_cookies)
+            self._keep(answer)
             self.signed_in = True
 
     def me(self) -> None:
         """GET /me, an authenticated read."""
-        self._send("me", b"GET", b"/me", credential=self._credential)
+        if self.can_refresh and time.monotonic_ns() >= self._renew_ns:
+            self.refresh()
+        else:
+            self._send("me", b"GET", b"/me", credential=self._credential)
 
     def profile(self) -> None:
         """POST /profile, a change of state; a scheme whose state lives with the client answers a new credential."""
         body = json.dumps({"display_name": f"{self.name} at {self._due_ns}"}).encode()
         answer = self._send("profile", b"POST", b"/profile", body=body, credential=self._credential, changes=True)
         if answer.status == HTTPStatus.OK and b'"credential"' in answer.body:
-            self._credential = credentials.from_reply(answer.body, answer.set_cookies)
+            self._keep(answer)
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether the credential came with a refresh token."""
+        return bool(self._credential.refresh_body)
+
+    def refresh(self) -> None:
+        """POST /refresh; a refused refresh token is a sign-in that has ended."""
+        body = self._credential.refresh_body
+        answer = self._send("refresh", b"POST", b"/refresh", body=body, credential=credentials.NOTHING)
+        if answer.status == HTTPStatus.OK:
+            self._keep(answer)
+        elif answer.status == HTTPStatus.UNAUTHORIZED:
+            self._credential = credentials.NOTHING
+            self.signed_in = False
+
+    def _keep(self, answer: Answer) -> None:
+        self._credential = credentials.from_reply(answer.body, answer.set_cookies, self._credential)
+        left_s = self._credential.lives_s * (1 - _RENEW_BEFORE_END) if self._credential.lives_s else float("inf")
+        self._renew_ns = time.monotonic_ns() + left_s * 1e9
 
     def logout(self) -> None:
         """POST /logout, and forget the credential whatever the answer."""

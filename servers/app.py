@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> Flask:
     app.session_interface = _NoFlaskSession()
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # a path that is none of ours is a 404, not a redirect to one that is
     for rule, method, view in (
         ("/healthz", "GET", twin.healthz),
         ("/login", "POST", twin.login),
@@ -117,7 +118,7 @@ class _Twin:
 
     def sessions(self) -> Response:
         identity = self._authenticate()
-        own = identity.session.id if identity.session else identity.sid
+        own = identity.session.id if identity.session else identity.sign_in
         return _json({"sessions": [_listed(each, own) for each in self._scheme.sessions(identity)]})
 
     def end_session(self, id_: str) -> Response:

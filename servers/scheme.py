@@ -6,6 +6,7 @@ in `servers/schemes/` with its `FACTS` and an `open_scheme(settings, store)`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from servers.session_store import Session
 from servers.users import Account
 
 Environ = Mapping[str, Any]
+_USER_AGENT_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ class Identity:
     """Who a request is from and the sign-in's state.
 
     Where the credential itself carries them: `expires`, when it ends, in seconds since the epoch; `sign_in`, the name
-    of the sign-in it belongs to; `signed_in_ns`, when that began. `sid` names the sign-in where the credential does so
-    and `session` was not loaded.
+    of the sign-in it belongs to; `signed_in_ns`, when that began.
     """
 
     user: str
@@ -65,7 +66,6 @@ class Identity:
     serial: int
     session: Session | None = None
     expires: int | None = None
-    sid: str | None = None
     sign_in: str | None = None
     signed_in_ns: int | None = None
 
@@ -76,6 +76,26 @@ class Issued:
 
     credential: Mapping[str, Any]
     headers: tuple[tuple[str, str], ...] = ()
+
+
+def new_session(
+    id_: str, account: Account, environ: Environ, absolute_s: int, state: Mapping[str, Any] | None = None
+) -> Session:
+    """The record of a sign-in that begins now, and of the client it came from; `state` comes beside its own."""
+    now = time.time()
+    # the balancer adds the client's address as the last one; what stands before it the client wrote itself
+    address = str(environ.get("HTTP_X_FORWARDED_FOR", environ.get("REMOTE_ADDR", ""))).split(",")[-1].strip()
+    return Session(
+        id=id_,
+        user=account.name,
+        role=account.role,
+        created=now,
+        last_accessed=now,
+        expires=now + absolute_s,
+        address=address,
+        user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
+        state={"display_name": account.name, "serial": 0, **(state or {})},
+    )
 
 
 class NotAuthenticatedError(Exception):

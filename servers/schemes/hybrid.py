@@ -18,6 +18,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,14 +33,19 @@ from servers.scheme import (
     NotAuthenticatedError,
     SchemeFacts,
     WithoutSessions,
+    new_session,
 )
+from servers.schemes.token import ALGORITHM, CLAIMS_BYTES, VERIFY_CACHE
 from servers.session_store import Session, Store
-from servers.signing_keys import FixedKeys, key_set
+from servers.signing_keys import check_settings, open_keys
 from servers.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
 from servers.users import Account
+from servers.verify_cache import VerifyCache
 
 if TYPE_CHECKING:
     from servers.settings import Settings
+
+__all__ = ["FACTS", "check_settings", "open_scheme"]  # check_settings: see `servers.schemes.check`
 
 ACCESS_TTL = Option(
     "access_ttl_s", "ACCESS_TTL_SECONDS", "300", "how long an access token lives, in seconds", low=1, high=3600
@@ -52,11 +58,17 @@ GRACE = Option(
     low=0,
     high=60,
 )
-FACTS = SchemeFacts(name="hybrid", uses_store=True, authenticates=True, rank=30, options=(ACCESS_TTL, GRACE))
+FACTS = SchemeFacts(
+    name="hybrid",
+    uses_store=True,
+    authenticates=True,
+    rank=30,
+    options=(ALGORITHM, CLAIMS_BYTES, VERIFY_CACHE, ACCESS_TTL, GRACE),
+)
 
 _PART_BYTES = 16  # 128 bits from the system's generator
 _REFRESH_TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{22}")
-_USER_AGENT_LENGTH = 200
+_REALM = 'Bearer realm="authscale"'
 # a change of the profile at the same time is no use of the refresh token: the rotation starts again from what it wrote
 _ROTATIONS = 5
 
@@ -68,46 +80,17 @@ def open_scheme(settings: Settings, store: Store | None) -> HybridScheme:
     return HybridScheme(settings, store)
 
 
-class AccessTokens:
-    """Access tokens as the token scheme has them, with the sign-in's name as `sid`."""
-
-    def __init__(self, settings: Settings) -> None:
-        keys = FixedKeys(
-            key_set(
-                [{"kty": "oct", "k": base64url(settings.keys.token), "kid": settings.keys.token_id}],
-                settings.options.get("algorithm", "HS256"),
-            )
-        )
-        names = {"issuer": settings.token_issuer, "audience": settings.token_audience}
-        self._issuer, self._verifier = TokenIssuer(keys, **names), TokenVerifier(keys, **names)
-
-    def verify(self, environ: Environ) -> Identity:
-        kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.lower() != "bearer":
-            raise NotAuthenticatedError("no bearer token", 'Bearer realm="authscale"')
-        try:
-            claims = self._verifier.verify(str(token))
-        except InvalidTokenError as error:
-            raise _refused(str(error)) from None
-        found = [claims.get(each) for each in ("sub", "role", "name", "sid")]
-        serial = claims.get("serial")
-        if not all(isinstance(each, str) for each in found) or type(serial) is not int:
-            raise _refused("a claim of ours is missing or of the wrong type")
-        sub, role, name, sid = found
-        return Identity(sub, role, name, serial, expires=claims["exp"], sid=sid)
-
-    def sign(self, identity: Identity) -> str:
-        claims = {"sub": identity.user, "role": identity.role, "name": identity.display_name, "serial": identity.serial}
-        return self._issuer.issue({**claims, "sid": identity.sid}, identity.expires or 0).text
-
-
 class HybridScheme(WithoutSessions):
     """One signature check recognises a user, the store renews; see `servers.scheme.Scheme`."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         super().__init__()
         self._store = store
-        self._tokens = AccessTokens(settings)
+        self._keys = open_keys(settings)
+        names = {"issuer": settings.token_issuer, "audience": settings.token_audience}
+        cache = VerifyCache() if settings.options[VERIFY_CACHE.name] == "on" else None
+        self._issuer = TokenIssuer(self._keys, **names, claims_bytes=int(settings.options[CLAIMS_BYTES.name]))
+        self._verifier = TokenVerifier(self._keys, **names, cache=cache)
         # no access token outlives the idle limit of its family
         self._access_ttl_s = min(int(settings.options[ACCESS_TTL.name]), settings.session_idle_s)
         self._grace_s = int(settings.options[GRACE.name])
@@ -115,7 +98,13 @@ class HybridScheme(WithoutSessions):
 
     def authenticate(self, environ: Environ) -> Identity:
         """See `Scheme`. No store is asked."""
-        return self._tokens.verify(environ)
+        kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise NotAuthenticatedError("no bearer token", _REALM)
+        try:
+            return _identity(self._verifier.verify(token))
+        except InvalidTokenError as error:
+            raise _refused(f"the token is not valid: {error}") from None
 
     def log_in(self, account: Account, environ: Environ) -> Issued:
         """See `Scheme`."""
@@ -123,18 +112,8 @@ class HybridScheme(WithoutSessions):
             self.log_out(self.authenticate(environ))
         family = secrets.token_urlsafe(_PART_BYTES)
         token = _refresh_token(family)
-        now = time.time()
-        session = Session(
-            id=_hash(family),
-            user=account.name,
-            role=account.role,
-            created=now,
-            last_accessed=now,
-            expires=now + self._absolute_s,
-            address=_address(environ),
-            user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
-            state={"display_name": account.name, "serial": 0, "present": _hash(token), "previous": "", "rotated": now},
-        )
+        state = {"present": _hash(token), "previous": "", "rotated": time.time()}
+        session = new_session(_hash(family), account, environ, self._absolute_s, state)
         self._store.create(session, self._idle_s)
         return self._issued(session, token)
 
@@ -160,7 +139,7 @@ class HybridScheme(WithoutSessions):
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
         """See `Scheme`. The refresh token stays; an access token older than the last change is refused."""
-        old = self._store.load(identity.sid or "", None)
+        old = self._store.load(identity.sign_in or "", None)
         if old is None or time.time() >= old.expires:
             raise _refused("the sign-in has ended")
         if old.state["serial"] != identity.serial:
@@ -173,7 +152,7 @@ class HybridScheme(WithoutSessions):
 
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
         """See `Scheme`. The access token stays good until it expires."""
-        self._store.delete(identity.sid or "", identity.user)
+        self._store.delete(identity.sign_in or "", identity.user)
         return ()
 
     def log_out_everywhere(self, user: str) -> int:
@@ -191,6 +170,10 @@ class HybridScheme(WithoutSessions):
             return False
         return self._store.delete(id_, identity.user)
 
+    def jwks(self) -> list[Mapping[str, Any]]:
+        """See `Scheme`."""
+        return list(self._keys.current().public)
+
     def _rotate(self, session: Session, following: str, now: float) -> bool:
         state = session.state | {"present": _hash(following), "previous": session.state["present"], "rotated": now}
         return self._store.update(session, replace(session, last_accessed=now, state=state), self._idle_s)
@@ -206,23 +189,34 @@ class HybridScheme(WithoutSessions):
         # no access token outlives its sign-in
         ends = min(int(time.time()) + self._access_ttl_s, int(session.expires))
         name, serial = session.state["display_name"], session.state["serial"]
-        bearer = self._bearer(Identity(session.user, session.role, name, serial, expires=ends, sid=session.id))
+        bearer = self._bearer(Identity(session.user, session.role, name, serial, expires=ends, sign_in=session.id))
         if refresh_token is not None:
             bearer |= {"refresh_token": refresh_token, "refresh_path": "/refresh"}
         return Issued(bearer)
 
     def _bearer(self, identity: Identity) -> dict[str, Any]:
-        left_s = max(0, (identity.expires or 0) - int(time.time()))
-        return {
-            "kind": "bearer",
-            "access_token": self._tokens.sign(identity),
-            "token_type": "Bearer",
-            "expires_in": left_s,
+        now, ends = int(time.time()), identity.expires or 0
+        claims = {
+            "sub": identity.user,
+            "role": identity.role,
+            "name": identity.display_name,
+            "serial": identity.serial,
+            "sid": identity.sign_in,
         }
+        token = self._issuer.issue(claims, ends, now).text
+        return {"kind": "bearer", "access_token": token, "token_type": "Bearer", "expires_in": max(0, ends - now)}
+
+
+def _identity(claims: Mapping[str, Any]) -> Identity:
+    match claims:
+        case {"sub": str(user), "role": str(role), "name": str(name), "serial": int(serial), "sid": str(sign_in)}:
+            if not isinstance(serial, bool):
+                return Identity(user, role, name, serial, expires=claims["exp"], sign_in=sign_in)
+    raise _refused("a claim of ours is missing or of the wrong type")
 
 
 def _refused(reason: str) -> NotAuthenticatedError:
-    return NotAuthenticatedError(reason, 'Bearer realm="authscale", error="invalid_token"')
+    return NotAuthenticatedError(reason, f'{_REALM}, error="invalid_token"')
 
 
 def _refresh_token(family: str) -> str:
@@ -235,8 +229,3 @@ def _hash(secret: str) -> str:
 
 def _same(token: str, hashed: str) -> bool:
     return hmac.compare_digest(_hash(token), hashed)
-
-
-def _address(environ: Environ) -> str:
-    # the balancer adds the client's address as the last one; what stands before it the client wrote itself
-    return str(environ.get("HTTP_X_FORWARDED_FOR", environ.get("REMOTE_ADDR", ""))).split(",")[-1].strip()

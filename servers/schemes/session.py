@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from servers import csrf
+from servers.cookies import cookie_value, set_cookie
 from servers.keys import base64url
 from servers.options import Option
 from servers.scheme import (
@@ -23,6 +24,7 @@ from servers.scheme import (
     NotAuthenticatedError,
     SchemeFacts,
     WithoutSessions,
+    new_session,
 )
 from servers.session_store import Session, Store
 from servers.users import Account
@@ -45,7 +47,6 @@ COOKIE = "__Host-session"
 _ID_BYTES = 16  # 128 bits from the system's generator
 _ID_LENGTH = 22  # of their base64url
 _CHALLENGE = 'Session realm="authscale"'
-_USER_AGENT_LENGTH = 200
 
 
 def open_scheme(settings: Settings, store: Store | None) -> SessionScheme:
@@ -70,7 +71,7 @@ class SessionScheme(WithoutSessions):
 
     def authenticate(self, environ: Environ) -> Identity:
         """See `Scheme`."""
-        secret = _cookie(environ)
+        secret = _secret(environ)
         if secret is None:
             raise NotAuthenticatedError("no session cookie", _CHALLENGE)
         session = self._store.load(_stored_id(secret), self._idle_s if self._touch == "always" else None)
@@ -95,18 +96,7 @@ class SessionScheme(WithoutSessions):
         """See `Scheme`."""
         self._end_earlier(environ)
         secret = secrets.token_urlsafe(_ID_BYTES)
-        now = time.time()
-        session = Session(
-            id=_stored_id(secret),
-            user=account.name,
-            role=account.role,
-            created=now,
-            last_accessed=now,
-            expires=now + self._absolute_s,
-            address=_address(environ),
-            user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
-            state={"display_name": account.name, "serial": 0},
-        )
+        session = new_session(_stored_id(secret), account, environ, self._absolute_s)
         self._store.create(session, self._idle_s)
         credential = {
             "kind": "cookie",
@@ -114,10 +104,10 @@ class SessionScheme(WithoutSessions):
             "csrf_header": csrf.HEADER,
             "csrf_token": csrf.token_for(self._csrf_key, session.id),
         }
-        return Issued(credential, (_set_cookie(secret, self._absolute_s),))
+        return Issued(credential, (set_cookie(COOKIE, secret, self._absolute_s),))
 
     def _end_earlier(self, environ: Environ) -> None:
-        secret = _cookie(environ)
+        secret = _secret(environ)
         earlier = None if secret is None else self._store.load(_stored_id(secret), None)
         if earlier is not None:  # whoever it belonged to: the browser now belongs to somebody else
             self._store.delete(earlier.id, earlier.user)
@@ -133,7 +123,7 @@ class SessionScheme(WithoutSessions):
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:
         """See `Scheme`."""
         self._store.delete(_session(identity).id, identity.user)
-        return (_set_cookie("", 0),)
+        return (set_cookie(COOKIE, "", 0),)
 
     def log_out_everywhere(self, user: str) -> int:
         """See `Scheme`."""
@@ -167,20 +157,6 @@ def _stored_id(secret: str) -> str:
     return base64url(hashlib.sha256(secret.encode("latin-1", "replace")).digest())
 
 
-def _cookie(environ: Environ) -> str | None:
-    """The session's secret. Two cookies of the name are none: one of them is somebody else's doing."""
-    found = [
-        value
-        for name, _, value in (pair.strip().partition("=") for pair in environ.get("HTTP_COOKIE", "").split(";"))
-        if name == COOKIE
-    ]
-    return found[0] if len(found) == 1 and len(found[0]) == _ID_LENGTH else None
-
-
-def _set_cookie(value: str, max_age_s: int) -> tuple[str, str]:
-    return "Set-Cookie", f"{COOKIE}={value}; Max-Age={max_age_s}; Path=/; Secure; HttpOnly; SameSite=Strict"
-
-
-def _address(environ: Environ) -> str:
-    # the balancer adds the client's address as the last one; what stands before it the client wrote itself
-    return str(environ.get("HTTP_X_FORWARDED_FOR", environ.get("REMOTE_ADDR", ""))).split(",")[-1].strip()
+def _secret(environ: Environ) -> str | None:
+    value = cookie_value(environ, COOKIE)
+    return value if value is not None and len(value) == _ID_LENGTH else None

@@ -4,8 +4,8 @@ What Flask users have when they choose nothing (`flask.sessions.SecureCookieSess
 under Flask's salt, tagged JSON, a timestamp), set up as a careful team would: a `__Host-` cookie, an end inside the
 payload that a change does not put off, CSRF bound to a random id of each sign-in.
 
-Nothing of it can be ended on the server. Signing out makes this browser forget the cookie; a copy of it stays good until
-it expires, whether its user signed out, changed the password or was disabled.
+Nothing of it can be ended on the server. Signing out makes this browser forget the cookie; a copy of it stays good
+until it expires, whether its user signed out, changed the password or was disabled.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from servers import csrf
+from servers.cookies import MAX_BYTES, cookie_value, set_cookie
 from servers.scheme import (
     Environ,
     ForbiddenError,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 FACTS = SchemeFacts(name="signed_cookie", uses_store=False, authenticates=True, rank=40)
 
 COOKIE = "__Host-session"
-_MAX_LENGTH = 4096  # what browsers keep of a cookie (RFC 6265, 6.1)
 _SIGN_IN_BYTES = 16
 _CHALLENGE = 'Session realm="authscale"'
 
@@ -63,8 +63,8 @@ class SignedCookieScheme(WithoutSessions):
 
     def authenticate(self, environ: Environ) -> Identity:
         """See `Scheme`."""
-        value = _cookie(environ)
-        if value is None:
+        value = cookie_value(environ, COOKIE)
+        if value is None or len(value) > MAX_BYTES:
             raise NotAuthenticatedError("no session cookie", _CHALLENGE)
         try:
             state = self._serializer.loads(value, max_age=self._absolute_s)  # as Flask does
@@ -73,21 +73,21 @@ class SignedCookieScheme(WithoutSessions):
         if time.time() >= state["exp"]:
             raise NotAuthenticatedError("the session has expired", _CHALLENGE)
         return Identity(
-            state["user"], state["role"], state["name"], state["serial"], expires=state["exp"], sid=state["id"]
+            state["user"], state["role"], state["name"], state["serial"], expires=state["exp"], sign_in=state["id"]
         )
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:
         """See `Scheme`."""
         if csrf.is_cross_site(environ):
             raise ForbiddenError("a request of another site must not change anything here")
-        if not csrf.token_is_right(self._csrf_key, identity.sid or "", environ):
+        if not csrf.token_is_right(self._csrf_key, identity.sign_in or "", environ):
             raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
 
     def log_in(self, account: Account, environ: Environ) -> Issued:  # noqa: ARG002 - nothing earlier can be ended
         """See `Scheme`."""
         ends = int(time.time()) + self._absolute_s
         sign_in = secrets.token_urlsafe(_SIGN_IN_BYTES)
-        return self._issue(Identity(account.name, account.role, account.name, 0, expires=ends, sid=sign_in))
+        return self._issue(Identity(account.name, account.role, account.name, 0, expires=ends, sign_in=sign_in))
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
         """See `Scheme`. Two changes at once each answer a cookie, and the browser keeps the last: one is lost."""
@@ -96,10 +96,10 @@ class SignedCookieScheme(WithoutSessions):
 
     def log_out(self, identity: Identity) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - it is not kept anywhere
         """See `Scheme`."""
-        return (_set_cookie("", 0),)
+        return (set_cookie(COOKIE, "", 0),)
 
     def _issue(self, identity: Identity) -> Issued:
-        ends, sign_in = identity.expires or 0, identity.sid or ""
+        ends, sign_in = identity.expires or 0, identity.sign_in or ""
         state = {
             "user": identity.user,
             "role": identity.role,
@@ -115,18 +115,4 @@ class SignedCookieScheme(WithoutSessions):
             "csrf_token": csrf.token_for(self._csrf_key, sign_in),
         }
         left_s = max(0, ends - int(time.time()))
-        return Issued(credential, (_set_cookie(self._serializer.dumps(state), left_s),))
-
-
-def _cookie(environ: Environ) -> str | None:
-    """The cookie's value. Two cookies of the name are none: one of them is somebody else's doing."""
-    found = [
-        value
-        for name, _, value in (pair.strip().partition("=") for pair in environ.get("HTTP_COOKIE", "").split(";"))
-        if name == COOKIE
-    ]
-    return found[0] if len(found) == 1 and 0 < len(found[0]) <= _MAX_LENGTH else None
-
-
-def _set_cookie(value: str, max_age_s: int) -> tuple[str, str]:
-    return "Set-Cookie", f"{COOKIE}={value}; Max-Age={max_age_s}; Path=/; Secure; HttpOnly; SameSite=Strict"
+        return Issued(credential, (set_cookie(COOKIE, self._serializer.dumps(state), left_s),))

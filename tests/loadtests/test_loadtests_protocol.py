@@ -24,6 +24,17 @@ def test_a_cookie_becomes_a_header_line_with_its_csrf_token_beside_it():
     assert got == Credential(b"Cookie: __Host-session=abc\r\n", b"X-CSRF-Token: t\r\n")
 
 
+def test_a_refresh_token_is_kept_for_its_own_request_alone():
+    first = credentials.from_reply(_reply(kind="bearer", access_token="a.b.c", refresh_token="r.1"), [])
+    assert first.line == b"Authorization: Bearer a.b.c\r\n"
+    assert json.loads(first.refresh_body) == {"refresh_token": "r.1"}
+    renewed = credentials.from_reply(_reply(kind="bearer", access_token="d.e.f"), [], first)
+    assert (renewed.line, renewed.refresh_body) == (b"Authorization: Bearer d.e.f\r\n", first.refresh_body)
+    rotated = credentials.from_reply(_reply(kind="bearer", access_token="g.h.i", refresh_token="r.2"), [], first)
+    assert json.loads(rotated.refresh_body) == {"refresh_token": "r.2"}
+    assert credentials.from_reply(_reply(kind="none"), [], first) == Credential()
+
+
 def test_control_sends_nothing():
     assert credentials.from_reply(_reply(kind="none"), []) == Credential()
 

@@ -68,6 +68,8 @@ def _forward(source: socket.socket, sink: socket.socket, kept: bytearray) -> Non
         (Topology("control", "none", 1), None),
         (Topology("session", "redis", 2), b"cookie"),
         (Topology("token", "none", 2), b"authorization"),
+        (Topology("hybrid", "redis", 2), b"authorization"),
+        (Topology("signed_cookie", "none", 2), b"cookie"),
     ],
     ids=lambda value: value.scheme if isinstance(value, Topology) else "",
 )
