@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from topology.spec import NO_STORE, Topology, uses_store
 
 COUNT = 20_000
 ADMINISTRATOR = users.user_name(100, COUNT)
+_LAG_S = 2.0
 _numbers = itertools.count(1)
 
 
@@ -92,8 +94,13 @@ def kinds() -> tuple[Kind, ...]:
 
 
 def _single_options(scheme: str) -> Iterator[tuple[tuple[str, str], ...]]:
+    """None changed, and each value of each option; one that another scheme declared before is met there."""
     yield ()
-    for option in schemes.facts()[scheme].options:
+    every = schemes.facts()
+    before = [option for name in itertools.takewhile(lambda name: name != scheme, every) for option in every[name].options]
+    for option in every[scheme].options:
+        if option in before:
+            continue
         yield from (((option.name, value),) for value in option.values if value != option.default)
 
 
@@ -159,6 +166,39 @@ class System:
     def statuses(self, headers: Mapping[str, str]) -> set[int]:
         """The same from every replica: one answer, where all agree."""
         return {self.status(headers, each) for each in self.replicas}
+
+    def ended(self, login: Login) -> bool:
+        """Whether every replica refuses what the login gave; where replicas lag, within a moment.
+
+        An access token that no store is asked about lives on, for minutes at most; then what renews it has ended.
+        """
+        return self._soon(lambda: self._refusals(login) == {401})
+
+    def alive(self, login: Login) -> bool:
+        """Whether every replica accepts it."""
+        return self._soon(lambda: self.statuses(login.headers) == {200})
+
+    def wait_until(self, condition: Callable[[], bool], within_s: float = 3.0) -> None:
+        """Ask until it holds; fail when it does not in time."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline
+
+    def setting(self, name: str) -> str:
+        """A variable of the replicas' environment."""
+        return self.running.topology.settings[name]
+
+    def _refusals(self, login: Login) -> set[int]:
+        if login.refresh is None:
+            return self.statuses(login.headers)
+        body = {"refresh_token": login.refresh}
+        return {self.ask("POST", "/refresh", body=body, replica=each).status for each in self.replicas}
+
+    def _soon(self, condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + (_LAG_S if self.lags else 0)
+        while not (holds := condition()) and time.monotonic() < deadline:
+            pass
+        return holds
 
     def variant(self, **settings: str) -> System:
         """The same with other settings, for as long as this one runs."""
