@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,13 @@ def line(
         return pytest.mark.parametrize("system", found, ids=_ids(found), indirect=True)(test)
 
     return decorate
+
+
+def checks() -> dict[str, Check]:
+    """Every check by its name."""
+    for name in CHECKLISTS:
+        importlib.import_module(f"tests.security.test_security_checklist_{name.lower()}")
+    return CHECKS
 
 
 def _ids(found: Iterable[Kind]) -> list[str]:

@@ -224,13 +224,8 @@ class Launcher:
             topology = replace(topology, options={**topology.options, "tls": "on"})
         logs = Path(tempfile.mkdtemp(dir=self._folder))
         with contextlib.ExitStack() as stack:
-            if self._adapt is not None:
-                made = local.replica
-                adapt = self._adapt
-                stack.enter_context(mock.patch.object(local, "replica", lambda *a, **k: adapt(made(*a, **k))))
-            started = stack.enter_context(
-                local.running(topology, self.accounts, logs=logs, reaper=self._reaper)
-            )
+            with self._adapted():
+                started = stack.enter_context(local.running(topology, self.accounts, logs=logs, reaper=self._reaper))
             variants: dict[tuple[tuple[str, str], ...], System] = {}
 
             def variant(others: Mapping[str, str]) -> System:
@@ -240,3 +235,9 @@ class Launcher:
                 return variants[wanted]
 
             yield System(kind, started, self.accounts, variant)
+
+    def _adapted(self) -> contextlib.AbstractContextManager[object]:
+        if self._adapt is None:
+            return contextlib.nullcontext()
+        made, adapt = local.replica, self._adapt
+        return mock.patch.object(local, "replica", lambda *args, **named: adapt(made(*args, **named)))
