@@ -33,7 +33,7 @@ _MAX_DISPLAY_NAME = 64
 class _NoFlaskSession(SessionInterface):
     """Flask's own session would be a second one: ours is what is measured."""
 
-    def open_session(self, app: Flask, request: Any) -> None:
+    def open_session(self, app: Flask, request: Any) -> None:  # noqa: ARG002 - the signature is Flask's
         """None: Flask then uses its null session and saves nothing. It is the first thing that a request calls."""
         clock.start(request.environ)
 
