@@ -31,6 +31,7 @@ from servers.settings import Settings
 from topology.backing import Ground
 from topology.binaries import BinaryError
 from topology.components import valkey
+from topology.cpu import divide_cores, pinned
 from topology.ports import NoFreePortError, free_ports
 from topology.process import ComponentError, RunningComponent
 from topology.reaper import Reaper
@@ -53,10 +54,12 @@ def main(argv: list[str] | None = None) -> int:
         with Reaper() as reaper:
             ground = Ground(["replica-0"], iter(free_ports(1)), reaper.folder, {})
             under = valkey.backing(ground)
-            server = RunningComponent(under.components[0], reaper.folder / "valkey.log", reaper, frozenset())
+            cores = divide_cores().servers
+            server = RunningComponent(under.components[0], reaper.folder / "valkey.log", reaper, cores)
             try:
                 server.wait_ready()
-                measured = measure(reaper.folder, under.urls["replica-0"])
+                with pinned(cores):  # where a trial's replicas run, too
+                    measured = measure(reaper.folder, under.urls["replica-0"])
             finally:
                 server.stop()
         (folder / "breakdown.json").write_text(json.dumps(measured, indent=1))
@@ -210,8 +213,9 @@ def _request(app: Flask, headers: Mapping[str, str]) -> Part:
 
     said: list[str] = []
 
-    def start_response(status: str, *_: object) -> None:
+    def start_response(status: str, _headers: object, _error: object = None, /) -> Callable[[bytes], object]:
         said[:] = [status]
+        return said.append  # type: ignore[return-value]  # what WSGI calls `write`, which Flask does not use
 
     def answer() -> None:
         b"".join(app.wsgi_app(dict(environ), start_response))

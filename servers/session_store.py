@@ -73,7 +73,8 @@ class Session:
     @classmethod
     def decode(cls, id_: str, last_accessed: float, value: bytes) -> Session:
         """The reverse of `encode`."""
-        user, role, created, expires, address, user_agent, state = json.loads(value)
+        # as text: of bytes, json would first guess the encoding
+        user, role, created, expires, address, user_agent, state = json.loads(value.decode())
         # a store that tells times in milliseconds may tell one before the creation
         return cls(id_, user, role, created, max(last_accessed, created), expires, address, user_agent, state)
 
