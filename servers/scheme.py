@@ -63,7 +63,11 @@ class SchemeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a request is from and the sign-in's state; `expires` where the credential itself carries its end."""
+    """Who a request is from and the sign-in's state.
+
+    Where the credential itself carries them: `expires`, when it ends, in seconds since the epoch; `sign_in`, the name
+    of the sign-in it belongs to; `signed_in_ns`, when that began.
+    """
 
     user: str
     role: str
@@ -71,6 +75,8 @@ class Identity:
     serial: int
     session: Session | None = None
     expires: int | None = None
+    sign_in: str | None = None
+    signed_in_ns: int | None = None
 
 
 @dataclass(frozen=True)

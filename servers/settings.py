@@ -61,7 +61,7 @@ class Settings:
         absolute_s = _seconds(environ, "SESSION_ABSOLUTE_SECONDS", cls.session_absolute_s)
         if idle_s > absolute_s:
             raise SettingsError(f"SESSION_IDLE_SECONDS={idle_s} exceeds SESSION_ABSOLUTE_SECONDS={absolute_s}")
-        return cls(
+        settings = cls(
             scheme=scheme,
             store_url=store_url,
             replica_name=_replica_name(environ),
@@ -77,6 +77,11 @@ class Settings:
             options=options,
             token_keys_file=Path(environ["TOKEN_KEYS_FILE"]) if environ.get("TOKEN_KEYS_FILE") else None,
         )
+        try:
+            schemes.check(settings)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        return settings
 
 
 def _options(environ: Mapping[str, str], facts: SchemeFacts) -> dict[str, str]:

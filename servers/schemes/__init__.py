@@ -24,6 +24,13 @@ def facts() -> dict[str, SchemeFacts]:
     return {name: module.FACTS for name, module in _modules().items()}
 
 
+def check(settings: Settings) -> None:
+    """Let the scheme look at the settings as a whole, if it has a `check_settings`. Raises ValueError."""
+    look = getattr(_modules()[settings.scheme], "check_settings", None)
+    if look is not None:
+        look(settings)
+
+
 def open_scheme(settings: Settings, store: Store | None) -> Scheme:
     """The scheme that the settings name."""
     scheme: Scheme = _modules()[settings.scheme].open_scheme(settings, store)
