@@ -31,7 +31,7 @@ bench: .venv/.installed ## run an experiment and write its report (default: EXPE
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
 
 bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
-	@$(PY) -m loadtests.run --experiment auth $(filter-out --experiment '%',$(bench_options))
+	@$(PY) -m loadtests.run $(bench_options) --experiment auth
 	@$(PY) -m loadtests.breakdown --run $(or $(RESULTS),results)/latest
 	@$(PY) -m analysis.bench_auth --run $(or $(RESULTS),results)/latest --out $(or $(RESULTS),results)/bench-auth.json
 
