@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from servers import csrf
 from servers.scheme import (
@@ -174,7 +174,7 @@ def _file(_app: Flask, url: str, _timeout_s: float) -> dict[str, Any]:
     from cachelib.file import FileSystemCache  # noqa: PLC0415 - only where it is chosen
 
     # the default threshold of 500 files would evict sessions that live
-    cache = FileSystemCache(urlsplit(url).path, threshold=0, mode=0o600)
+    cache = FileSystemCache(unquote(urlsplit(url).path), threshold=0, mode=0o600)
     return {"SESSION_TYPE": "cachelib", "SESSION_CACHELIB": _clocked(cache)}
 
 
@@ -197,7 +197,7 @@ def _sqlite(app: Flask, url: str, timeout_s: float) -> dict[str, Any]:
     from flask_sqlalchemy import SQLAlchemy  # noqa: PLC0415 - only where it is chosen
     from sqlalchemy import event  # noqa: PLC0415
 
-    path = f"/{urlsplit(url).path.lstrip('/')}"
+    path = unquote(urlsplit(url).path)  # absolute, which SQLAlchemy writes with one more slash
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{path}"
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": {"timeout": timeout_s}}
     database = SQLAlchemy(app)
