@@ -150,7 +150,7 @@ def test_none_in_every_spelling(server, upper, around):
     st.one_of(
         st.sampled_from([
             "../../secret", "/dev/null", "/etc/passwd", "file:///dev/null", "' OR '1'='1", "'; DROP TABLE users; --",
-            "' UNION SELECT 'key' --", "http://127.0.0.1:1/keys.json", "https://[", "\x00", "%00", "$(id)", "`id`", "|id",
+            "' UNION SELECT 'key' --", "http://127.0.0.1:1/keys.json", "https://[", "\x00", "%00", "$(id)", "`id`",
             "{{7*7}}", "x" * 5000, "", [], ["at+jwt"], {}, {"kty": "oct", "k": "AAAA"}, None, True, False, 0, 1e300,
         ]),
         st.text(max_size=50),

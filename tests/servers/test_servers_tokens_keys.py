@@ -1,7 +1,6 @@
-"""Keys of tokens: strong enough, for one use, in a file that is replaced whole, and published without what is secret."""
+"""Keys of tokens: strong enough, for one use, in a file that is replaced whole, published without what is secret."""
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -104,7 +103,7 @@ def test_what_is_no_key_is_refused(jwk, algorithm):
 
 
 def test_rsa_under_2048_bits_is_refused():
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()  # noqa: S505 - the test
     jwk = RSAAlgorithm.to_jwk(weak, as_dict=True)
     with pytest.raises(KeyRefusedError, match="2048"):
         verification_key(jwk, "RS256")
@@ -199,7 +198,7 @@ def test_rotation_by_command_line(tmp_path):
     assert three[-1] == one
     assert run("--keys", path, "--algorithm", "ES256", "--keep", "0").returncode == 0
     assert len(read_jwks(path)) == 1
-    assert os.listdir(tmp_path) == ["keys"]
+    assert [each.name for each in tmp_path.iterdir()] == ["keys"]
 
 
 def test_a_rotation_that_fails_changes_nothing(tmp_path, monkeypatch):
@@ -219,4 +218,4 @@ def test_a_rotation_that_fails_changes_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_keys(path, [new_key("EdDSA")])
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["keys"]
+    assert [each.name for each in tmp_path.iterdir()] == ["keys"]

@@ -14,7 +14,7 @@ from servers.scheme import NoSessionsError, NotAuthenticatedError
 from servers.schemes import token as token_module
 from servers.schemes.token import COOKIE, TokenScheme
 from servers.session_store import StoreUnavailableError
-from servers.settings import SettingsError
+from servers.settings import Settings, SettingsError
 from servers.signing_keys import ALGORITHMS, KeyRing, key_set, make_keys, new_key
 from servers.stores.memory import MemoryStore
 from servers.tokens import InvalidTokenError, TokenIssuer, TokenVerifier
@@ -127,13 +127,12 @@ def test_a_cookie_that_browsers_would_drop_is_refused_at_the_start(token_setting
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("TOKEN_ALGORITHM", "none"), ("TOKEN_ALGORITHM", "HS512"), ("TOKEN_CARRIER", "url"), ("TOKEN_CLAIMS_BYTES", "6001"),
-        ("TOKEN_CLAIMS_BYTES", "-1"), ("TOKEN_REVOCATION", "off"), ("VERIFY_CACHE", "yes"),
+        ("TOKEN_ALGORITHM", "none"), ("TOKEN_ALGORITHM", "HS512"), ("TOKEN_CARRIER", "url"),
+        ("TOKEN_CLAIMS_BYTES", "6001"), ("TOKEN_CLAIMS_BYTES", "-1"),
+        ("TOKEN_REVOCATION", "off"), ("VERIFY_CACHE", "yes"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_names_its_variable(environ, name, value):
-    from servers.settings import Settings
-
     with pytest.raises(SettingsError, match=name):
         Settings.from_environ(environ | {"AUTH_SCHEME": "token", name: value})
 
@@ -240,7 +239,7 @@ class Down(MemoryStore):
 
 
 @pytest.mark.parametrize("revocation", ["denylist", "epoch"])
-def test_while_the_store_is_down_nobody_is_let_in(token_settings, scheme_of, revocation):
+def test_while_the_store_is_down_nobody_is_let_in(scheme_of, revocation):
     scheme, _ = scheme_of(revocation)
     token = bearer(scheme.log_in(ACCOUNT, {}))
     assert scheme.authenticate(token)
