@@ -10,7 +10,7 @@ AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS USERS
         ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench report up down test lint notebooks lock
+.PHONY: help bench bench-auth contestants report up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -29,6 +29,13 @@ help: ## list the targets
 bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with one (RESUME=latest); then its report
 	@$(PY) -m loadtests.run $(bench_options)
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
+
+bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
+	@$(PY) -m loadtests.run $(bench_options) --experiment auth
+	@$(PY) -m loadtests.breakdown --run $(or $(RESULTS),results)/latest
+	@$(PY) -m analysis.bench_auth --run $(or $(RESULTS),results)/latest --out $(or $(RESULTS),results)/bench-auth.json
+
+contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),results/latest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -22,6 +23,8 @@ _PACKAGES = (
     "argon2-cffi", "cryptography", "flask", "gevent", "granian", "hiredis", "httptools", "locust", "pyarrow", "pyjwt",
     "redis", "werkzeug",
 )  # fmt: skip
+# on it where a contestant is measured, and installed
+_CONTESTANTS = ("cachelib", "flask-jwt-extended", "flask-session", "flask-sqlalchemy", "msgspec")
 _GIT_S = 5
 
 
@@ -49,9 +52,17 @@ def software(binary_names: Iterable[str]) -> dict[str, Any]:
     return {
         "git_revision": revision,
         "git_dirty": bool(status) if revision else None,
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES} | _installed(_CONTESTANTS),
         "binaries": {name: binaries.find(name).as_dict() for name in binary_names},
     }
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _cpu_model() -> str:

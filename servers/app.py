@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from servers import csrf, problems, schemes, stores
 from servers.scheme import (
     ConflictError,
+    FlaskExtension,
     ForbiddenError,
     Identity,
     Issued,
@@ -33,16 +34,18 @@ _LOGIN = 'Login realm="authscale"'
 class _NoFlaskSession(SessionInterface):
     """Flask's own session would be a second one: ours is what is measured."""
 
-    def open_session(self, app: Flask, request: Any) -> None:
-        """None: Flask then uses its null session and saves nothing."""
+    def open_session(self, app: Flask, request: Any) -> None:  # noqa: ARG002 - the signature is Flask's
+        """None: Flask then uses its null session and saves nothing. It is the first thing that a request calls."""
+        clock.start(request.environ)
 
 
 def create_app(settings: Settings) -> Flask:
     """The application of one replica. Raises ValueError when the store's URL or the user table is wrong."""
     store = None
-    if settings.store_url is not None:
+    if settings.store_url is not None and schemes.facts()[settings.scheme].package is None:
         store = TimedStore(stores.open_store(settings.store_url, settings.store_timeout_ms))
-    twin = _Twin(schemes.open_scheme(settings, store), UserTable(settings.users_db))
+    scheme = schemes.open_scheme(settings, store)
+    twin = _Twin(scheme, UserTable(settings.users_db))
     app = Flask("servers", static_folder=None)
     app.session_interface = _NoFlaskSession()
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
@@ -65,10 +68,8 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.add_url_rule(rule, view_func=view, methods=[method])
     problems.register(app)
-
-    @app.before_request
-    def _start() -> None:
-        clock.start(request.environ)
+    if isinstance(scheme, FlaskExtension):
+        scheme.install(app)
 
     @app.after_request
     def _tell(response: Response) -> Response:
@@ -189,7 +190,7 @@ class _Twin:
         try:
             return self._scheme.authenticate(request.environ)
         finally:
-            clock.auth_ns = time.perf_counter_ns() - began
+            clock.auth_ns += time.perf_counter_ns() - began
 
     def _authenticate_change(self) -> Identity:
         identity = self._authenticate()

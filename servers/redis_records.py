@@ -46,9 +46,10 @@ def mark(name: str) -> str:
     return f"mark:{name}"
 
 
-def decoded(id_: str, value: bytes) -> Session:
-    """The session that is kept as `value`."""
-    return Session.decode(id_, int(value[:_TIME_DIGITS]) / 1000, value[_TIME_DIGITS:])
+def decoded(id_: str, value: bytes, accessed: float | None = None) -> Session:
+    """The session that is kept as `value`, accessed now, or else when it was touched last."""
+    when = int(value[:_TIME_DIGITS]) / 1000 if accessed is None else accessed
+    return Session.decode(id_, when, value[_TIME_DIGITS:])
 
 
 def add_to_index(session: Session) -> tuple[Command, ...]:

@@ -6,10 +6,11 @@ in `servers/schemes/` with its `FACTS` and an `open_scheme(settings, store)`.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from servers.options import Option
 from servers.session_store import Session
@@ -33,7 +34,8 @@ class SchemeFacts:
         options: axes that belong to this scheme.
         store_when: values of options with which it keeps state although `uses_store` is False.
         stores: the only stores it can do with; empty for all.
-        package: what must be installed beside the locked packages, as imported; None for nothing.
+        package: what must be installed beside the locked packages, as imported; None for nothing. Such a scheme is
+            somebody else's: it opens its store by itself.
 
     """
 
@@ -50,6 +52,15 @@ class SchemeFacts:
     def needs_store(self, options: Mapping[str, str]) -> bool:
         """Whether it keeps state on the server's side with these options (name to value)."""
         return self.uses_store or any(options.get(name) in values for name, values in self.store_when.items())
+
+    def missing(self) -> str | None:
+        """What to say when its package is not installed; None when it is, or none is needed."""
+        if self.package is None or importlib.util.find_spec(self.package) is not None:
+            return None
+        return (
+            f"scheme {self.name} needs the package {self.package}, which is not installed: "
+            "`make contestants`, or pip install 'authscale[contestants]'"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,17 @@ class Scheme(Protocol):
 
     def jwks(self) -> list[Mapping[str, Any]]:
         """Public keys that verify this scheme's tokens (RFC 7517)."""
+
+
+@runtime_checkable
+class FlaskExtension(Protocol):
+    """A scheme that is an extension of Flask and must be registered with the application: somebody else's."""
+
+    def install(self, app: Any) -> None:
+        """Register with the Flask application before it serves.
+
+        A session interface put in place of the application's must start the request's clock: it is called first.
+        """
 
 
 @dataclass

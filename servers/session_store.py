@@ -75,7 +75,8 @@ class Session:
     @classmethod
     def decode(cls, id_: str, last_accessed: float, value: bytes) -> Session:
         """The reverse of `encode`."""
-        user, role, created_ms, expires_ms, address, user_agent, state = json.loads(value)
+        # as text: of bytes, json would first guess the encoding
+        user, role, created_ms, expires_ms, address, user_agent, state = json.loads(value.decode())
         created, expires = created_ms / 1000, expires_ms / 1000
         # a store that tells times in milliseconds may tell one before the creation
         return cls(id_, user, role, created, max(last_accessed, created), expires, address, user_agent, state)

@@ -51,6 +51,8 @@ class Settings:
         scheme = _required(environ, "AUTH_SCHEME", f"one of {', '.join(known)}")
         if scheme not in known:
             raise SettingsError(f"AUTH_SCHEME={scheme!r} is unknown; there are: {', '.join(known)}")
+        if missing := known[scheme].missing():
+            raise SettingsError(f"AUTH_SCHEME: {missing}")
         options = _options(environ, known[scheme])
         store_url = None
         if known[scheme].needs_store(options):

@@ -51,6 +51,8 @@ class Topology:
             except ValueError as error:
                 raise SpecError(str(error)) from error
         facts = schemes.facts()[self.scheme]
+        if missing := facts.missing():
+            raise SpecError(missing)
         if uses_store(self.scheme, self.options):
             one_of("store", self.store, store_names())
             if facts.stores:

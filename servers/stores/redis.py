@@ -61,7 +61,8 @@ class RedisStore:
             (value,) = self._ask_all(("GET", records.key(id_)))
             return None if value is None else records.decoded(id_, value)
         (value,) = self._ask_all(("GETEX", records.key(id_), "EX", idle_s))
-        return None if value is None else records.decoded(id_, value).accessed(time.time())
+        # built once, with the time of this access: a copy with another time costs as much again
+        return None if value is None else records.decoded(id_, value, time.time())
 
     def touch(self, id_: str, idle_s: int) -> bool:
         """See `Store`."""
