@@ -53,8 +53,10 @@ def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
     refused = [each for each in results if each.refused]
     for each in refused:
         share, cell = each.value("refused_ratio") or 0.0, each.cell
-        if cell.store == "memory" and cell.replicas > 1 and cell.policy != "sticky":
+        if not cell.shared and cell.replicas > 1 and cell.policy != "sticky":
             yield Finding("sessions-lost", "finding", *_lost(share, each), (cell.id,))
+        elif cell.lags:
+            yield Finding("sessions-late", "finding", *_late(share, each), (cell.id,))
         else:
             yield Finding(
                 "refused",
@@ -81,13 +83,23 @@ def _lost(share: float, result: CellResult) -> tuple[str, str]:
     expected = (cell.replicas - 1) / cell.replicas
     policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
     agrees = "as expected" if abs(share - expected) <= AGREES else "not as expected"
+    kept = {"memory": "Per-process sessions", "file": "Sessions in files", "sqlite": "Sessions in SQLite"}
     return (
-        "Per-process sessions are lost behind a balancer",
+        f"{kept.get(cell.store, capital(subject(cell)))} are lost behind a balancer",
         (
-            f"Sessions in per-process memory are lost behind a {policy} balancer: {percent(share)} of requests at "
+            f"{capital(subject(cell))} are lost behind a {policy} balancer: {percent(share)} of requests at "
             f"{count(cell.replicas, 'replica')} were refused, {agrees} ((N-1)/N = {percent(expected)}): only the "
             "replica that signed a user in knows the session."
         ),
+    )
+
+
+def _late(share: float, result: CellResult) -> tuple[str, str]:
+    cell = result.cell
+    return (
+        f"{capital(subject(cell))}: refused within the lag",
+        f"{percent(share)} of requests at {count(cell.replicas, 'replica')} were refused although their user was signed "
+        "in: the replica that was asked reads a copy of the store, and the sign-in had not reached it yet.",
     )
 
 
@@ -190,20 +202,32 @@ def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
 
 
 def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
+    shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
+    shown = [each for each in shown if each.cell.scheme != "control"]
     asked: dict[str, set[str]] = {}
-    for each in results:
-        if each.cell.duplicate_of is None and each.cell.scheme != "control" and each.valid_blocks:
-            commands = number(each.value("store_commands_per_request"))
-            asked.setdefault(subject(each.cell), set()).add(commands)
+    for each in shown:
+        commands = "in process" if each.in_process else number(each.value("store_commands_per_request"))
+        asked.setdefault(subject(each.cell), set()).add(commands)
     if asked:
-        parts = [f"{name} {joined(sorted(commands))}" for name, commands in asked.items()]
+        parts = [f"{name} {' or '.join(sorted(commands))}" for name, commands in asked.items()]
         yield Finding(
             "store-commands",
             "finding",
             "Store commands per request",
-            f"By the counters of a store shared by all replicas, a request takes: {joined(parts)}.",
+            f"By the counters of the store, a request takes: {joined(parts)}.{_whole(shown)}",
             (),
         )
+
+
+def _whole(results: Sequence[CellResult]) -> str:
+    """Say whether every store's commands per request are one whole number in every block, and of which not."""
+    counted = [each for each in results if each.whole_commands is not None]
+    broken = [each.cell.id for each in counted if not each.whole_commands]
+    if not counted:
+        return ""
+    if not broken:
+        return " Each is the same whole number in every block."
+    return f" Not one whole number in every block: {joined(broken)}."
 
 
 def _errors(results: Sequence[CellResult]) -> Iterable[Finding]:

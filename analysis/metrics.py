@@ -49,6 +49,8 @@ METRICS = (
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
     Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
     Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
+    Metric("store_bytes_in_per_request", "to the store", "octets", "Bytes", "read by the store per request, as it counts"),
+    Metric("store_bytes_out_per_request", "from the store", "octets", "Bytes", "written by the store per request"),
     Metric("request_bytes", "request", "octets", "Bytes", "sent per request, head and body"),
     Metric("response_bytes", "response", "octets", "Bytes", "received per request, head and body"),
     Metric("credential_bytes", "credential", "octets", "Bytes", "the header line that carries the credential"),
@@ -85,6 +87,10 @@ class Measurement:
     response_ms: Floats
     octets: Octets
     requests_by_replica: Mapping[str, int]
+    commands: Mapping[str, int] | None
+    """What the store counted, by name, connection set-up apart; None where no server counts."""
+    node_commands: Mapping[str, int]
+    """The same in all by node, of a store of several."""
     fault: str | None
     """Why the trial must not count although the harness found no fault; None if there is nothing."""
 
@@ -111,6 +117,8 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
         "store_p50_us": None if cell.store == "none" else _server_p50_us(column["store_ns"][answered]),
         "store_commands_per_request": _ratio(_commands(trial), count),
+        "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
+        "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
         "request_bytes": octets.credential + octets.request_head + octets.request_body,
         "response_bytes": octets.response_head + octets.response_body,
         "credential_bytes": octets.credential,
@@ -125,6 +133,10 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         response_ms=response_ms,
         octets=octets,
         requests_by_replica=_by_replica(column["replica"][answered]),
+        commands=None if trial.store is None else _work(trial.store.get("commands") or {}),
+        node_commands={
+            name: sum(_work(counted).values()) for name, counted in ((trial.store or {}).get("nodes") or {}).items()
+        },
         fault=_fault(trial, count, int((~sent).sum()), int(answered.sum())),
     )
 
@@ -164,8 +176,17 @@ def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
 
 def _commands(trial: Trial) -> int:
     """Return the commands that the store counted in the measured phase, connection set-up apart."""
-    counted = {} if trial.store is None else trial.store.get("commands") or {}
-    return sum(n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION)
+    return sum(_work({} if trial.store is None else trial.store.get("commands") or {}).values())
+
+
+def _work(counted: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION}
+
+
+def _store_octets(trial: Trial, name: str, requests: int) -> float | None:
+    """Return what the store counted of octets per request; None where it does not count, as in older runs."""
+    counted = None if trial.store is None else trial.store.get(name)
+    return None if counted is None else _ratio(counted, requests)
 
 
 def _cpu_us(trial: Trial, requests: int) -> dict[str, float | None]:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.compare import MARGIN, Comparison, by_metric
+from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
 from analysis.findings import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
+from analysis.pairs import QUESTIONS
 from analysis.report.guide import LIMITS, READING
 from analysis.summary import Analysis
-from analysis.wording import NOTHING, interval, joined, label, number, percent, setting
+from analysis.wording import NOTHING, count, interval, joined, label, number, percent, setting
 
 RATIOS = ("refused_ratio", "error_ratio")
 
@@ -140,15 +141,12 @@ def _cell_name(result: CellResult, results: Sequence[CellResult]) -> str:
 
 def _comparison_tables(analysis: Analysis) -> Iterable[Table]:
     names = {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
-    for metric, made in by_metric(analysis.comparisons).items():
-        if made:
-            yield Table(
-                title=f"{BY_NAME[metric].title}, {len(made)} comparisons",
-                columns=("cell against baseline", "verdict", "ratio (95 % interval)", "corrected p", "blocks"),
-                rows=tuple(
-                    (Entry(names[each.cell], f"against {names[each.baseline]}"), *_judged(each)) for each in made
-                ),
-            )
+    for metric, question, made in by_question(analysis.comparisons):
+        yield Table(
+            title=f"{BY_NAME[metric].title}, {QUESTIONS[question]}: {count(len(made), 'comparison')}",
+            columns=("cell against baseline", "verdict", "ratio (95 % interval)", "corrected p", "blocks"),
+            rows=tuple((Entry(names[each.cell], f"against {names[each.baseline]}"), *_judged(each)) for each in made),
+        )
 
 
 def _judged(comparison: Comparison) -> tuple[Entry, ...]:
