@@ -31,8 +31,8 @@ ALPHA = 0.05
 class Comparison:
     """`cell` over `baseline` on one metric: the geometric mean ratio over paired blocks, and the verdict.
 
-    `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons that answer the same
-    question (`analysis.pairs`) on this metric.
+    `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons on this metric that
+    answer the same question (`analysis.pairs`).
     """
 
     metric: str

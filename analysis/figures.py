@@ -11,8 +11,8 @@ import numpy as np
 
 from analysis.compare import MARGIN
 from analysis.estimates import CellResult
-from analysis.latency_figures import distribution, latency
-from analysis.lines import Drawing, Figure, Line, at, lines, load_words, replica_counts, series_key
+from analysis.latency_figures import distribution, latency, latency_rows, recognising
+from analysis.lines import Drawing, Figure, Line, at, crowded, lines, load_words, replica_counts, series_key
 from analysis.load import Run
 from analysis.metrics import BY_NAME
 from analysis.palette import PARTS
@@ -26,9 +26,14 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
     drawn = lines(analysis.results)
     if not drawn:
         return ()
+    times = (
+        (latency_rows(analysis.run, drawn),)
+        if crowded(drawn)
+        else (latency(analysis.run, drawn), distribution(analysis.run, drawn))
+    )
     made = (
-        latency(analysis.run, drawn),
-        distribution(analysis.run, drawn),
+        *times,
+        recognising(analysis.run, drawn),
         octets(drawn),
         processor(analysis.run, drawn),
         commands(drawn),
@@ -108,14 +113,21 @@ def commands(drawn: Sequence[Line]) -> Figure:
     panels = []
     for replicas in replica_counts(drawn):
         here = [(line, each) for line in drawn if (each := at(line, replicas))]
-        bars = [Bar(line.name, (each.value("store_commands_per_request") or 0.0,), ink=line.ink) for line, each in here]
+        bars = [
+            Bar(
+                line.name,
+                (each.value("store_commands_per_request") or 0.0,),
+                ink=line.ink,
+                note="in process" if each.in_process else "",
+            )
+            for line, each in here
+        ]
         alt = f"Store commands per request at {count(replicas, 'replica')}: {_totals(bars)}."
         panels.append(_stacked(f"commands-{replicas}", count(replicas, "replica"), alt, bars))
     return Figure(
         id="commands",
         title="Store commands per request",
-        caption="By the counters of the store that all replicas share, connection set-up apart; a per-process store "
-        "has no shared counters and shows 0.",
+        caption="By the store's own counters, connection set-up apart; a store in the replica's own process has none.",
         reading="1 means that every request waits for the shared store once; 0 means that it never does.",
         key=series_key(drawn),
         panels=tuple(panels),

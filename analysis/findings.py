@@ -98,8 +98,10 @@ def _late(share: float, result: CellResult) -> tuple[str, str]:
     cell = result.cell
     return (
         f"{capital(subject(cell))}: refused within the lag",
-        f"{percent(share)} of requests at {count(cell.replicas, 'replica')} were refused although their user was signed "
-        "in: the replica that was asked reads a copy of the store, and the sign-in had not reached it yet.",
+        (
+            f"{percent(share)} of requests at {count(cell.replicas, 'replica')} were refused although their user was "
+            "signed in: the replica that was asked reads a copy of the store, and the sign-in had not reached it yet."
+        ),
     )
 
 

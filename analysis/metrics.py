@@ -49,7 +49,9 @@ METRICS = (
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
     Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
     Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
-    Metric("store_bytes_in_per_request", "to the store", "octets", "Bytes", "read by the store per request, as it counts"),
+    Metric(
+        "store_bytes_in_per_request", "to the store", "octets", "Bytes", "read by the store per request, as it counts"
+    ),
     Metric("store_bytes_out_per_request", "from the store", "octets", "Bytes", "written by the store per request"),
     Metric("request_bytes", "request", "octets", "Bytes", "sent per request, head and body"),
     Metric("response_bytes", "response", "octets", "Bytes", "received per request, head and body"),
@@ -87,6 +89,8 @@ class Measurement:
     response_ms: Floats
     octets: Octets
     requests_by_replica: Mapping[str, int]
+    requests: int
+    """Sent in the measured phase."""
     commands: Mapping[str, int] | None
     """What the store counted, by name, connection set-up apart; None where no server counts."""
     node_commands: Mapping[str, int]
@@ -133,6 +137,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         response_ms=response_ms,
         octets=octets,
         requests_by_replica=_by_replica(column["replica"][answered]),
+        requests=count,
         commands=None if trial.store is None else _work(trial.store.get("commands") or {}),
         node_commands={
             name: sum(_work(counted).values()) for name, counted in ((trial.store or {}).get("nodes") or {}).items()

@@ -29,7 +29,7 @@ _OF_ANY = frozenset(option.name for option in COMMON_OPTIONS)
 
 
 def pairs(cells: Sequence[Cell]) -> Mapping[Question, list[tuple[Cell, Cell]]]:
-    """Return (cell, baseline) by question. `cells` are without duplicates and without those that nothing compares to."""
+    """Return (cell, baseline) by question; `cells` are those that may be compared at all."""
     usual = [cell for cell in cells if not _nearest(cell, cells)]
     return {
         "floor": _matching(usual, usual, _floor),
@@ -42,7 +42,9 @@ def pairs(cells: Sequence[Cell]) -> Mapping[Question, list[tuple[Cell, Cell]]]:
 def _matching(
     cells: Sequence[Cell], baselines: Sequence[Cell], fits: Callable[[Cell, Cell], bool]
 ) -> list[tuple[Cell, Cell]]:
-    return [(cell, other) for cell in cells for other in baselines if _place(cell) == _place(other) and fits(cell, other)]
+    return [
+        (cell, other) for cell in cells for other in baselines if _place(cell) == _place(other) and fits(cell, other)
+    ]
 
 
 def _place(cell: Cell) -> tuple[int, str, tuple[tuple[str, str], ...]]:

@@ -83,7 +83,7 @@ def prices(results: Sequence[CellResult]) -> tuple[Price, ...]:
 
 
 def difference(metric: str, price: Price) -> Estimate:
-    """Return the mean difference over the blocks that both have, with its t interval; a store that one lacks costs 0."""
+    """Return the mean difference over shared blocks, with its t interval; a store that one side lacks costs 0."""
     ours, theirs = price.cell.by_block(metric), price.without.by_block(metric)
     if ours and not theirs and metric.startswith("store_"):
         theirs = dict.fromkeys(ours, 0.0)

@@ -31,7 +31,7 @@ STORES = {
 _OPTIONS = {
     "algorithm": "{}",
     "carrier": "{}",
-    "claims_bytes": "{} bytes of claims",
+    "claims_bytes": "{} B claims",
     "revocation": "{}",
     "verify_cache": "verify cache",
     "tls": "TLS",
@@ -114,7 +114,9 @@ def count(n: int, noun: str) -> str:
 
 def options_text(options: Mapping[str, str]) -> str:
     """Return options in words: `ES256, cookie`, `touch never`, `TLS`; empty for none."""
-    return ", ".join(_OPTIONS.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items())
+    return ", ".join(
+        _OPTIONS.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items()
+    )
 
 
 def option_value(name: str, value: str) -> str:

@@ -13,30 +13,13 @@ from analysis.findings import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.pairs import QUESTIONS
-from analysis.report.guide import LIMITS, READING
+from analysis.report.guide import READING, limits
+from analysis.report.store_tables import command_tables, price_tables
+from analysis.report.table import Entry, Table
 from analysis.summary import Analysis
-from analysis.wording import NOTHING, count, interval, joined, label, number, percent, setting
+from analysis.wording import NOTHING, count, interval, joined, label, number, options_text, percent, setting
 
 RATIOS = ("refused_ratio", "error_ratio")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A field of a table: what it says, the small print under it, and the verdict it is (for its look)."""
-
-    text: str
-    small: str = ""
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table whose first column names its rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,13 +49,17 @@ def build(analysis: Analysis) -> Report:
         answer=analysis.answer,
         findings=analysis.findings,
         asked=tuple(_asked(run)),
-        metrics=tuple(_metric_tables(analysis.results)),
+        metrics=(
+            *_metric_tables(analysis.results),
+            *command_tables(analysis.results),
+            *price_tables(analysis.results),
+        ),
         comparisons=tuple(_comparison_tables(analysis)),
         noise=_noise_table(analysis),
         validity=_validity_table(run, analysis.results),
         machine=tuple(_machine(document)),
         reading=READING,
-        limits=LIMITS,
+        limits=limits(run),
     )
 
 
@@ -84,6 +71,9 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
     yield "Schemes", joined(schemes)
     yield "Session stores", joined(stores) or NOTHING
+    options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
+    if options:
+        yield "Options that differ from their defaults", "; ".join(options)
     yield "Replicas", joined(str(each) for each in sorted({cell.replicas for cell in cells}))
     yield "Balancing", joined(dict.fromkeys(cell.policy for cell in cells))
     yield (
@@ -126,6 +116,8 @@ def _figure(result: CellResult, metric: Metric) -> Entry:
     found = result.estimates[metric.name]
     if metric.name in RATIOS:
         return Entry(percent(found.value), _percent_interval(found.low, found.high))
+    if metric.name == "store_commands_per_request" and result.in_process:
+        return Entry("in process")
     return Entry(number(found.value), "" if found.low is None else interval(found.low, found.high))
 
 
