@@ -45,8 +45,8 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
 
 def octets(drawn: Sequence[Line]) -> Figure:
     """Return the bytes per request, stacked by what they are for: out and in."""
-    out = [Bar(line.name, _mean(line, "credential", "request_head", "request_body")) for line in drawn]
-    back = [Bar(line.name, (0.0, *_mean(line, "response_head", "response_body"))) for line in drawn]
+    out = _alike(drawn, [_mean(line, "credential", "request_head", "request_body") for line in drawn])
+    back = _alike(drawn, [(0.0, *_mean(line, "response_head", "response_body")) for line in drawn])
     carried = joined(f"{bar.name} {number(bar.parts[0])}" for bar in out)
     replicas = joined(sorted({str(line.results[0].cell.replicas) for line in drawn}))
     return Figure(
@@ -60,6 +60,20 @@ def octets(drawn: Sequence[Line]) -> Figure:
             _stacked("bytes-in", "response (bytes)", f"Bytes of a response: {_totals(back)}.", back),
         ),
     )
+
+
+def _alike(drawn: Sequence[Line], parts: Sequence[tuple[float, ...]]) -> list[Bar]:
+    """Return a bar a line; of crowded lines one for all of a scheme that have the same parts."""
+    if not crowded(drawn):
+        return [Bar(line.name, each) for line, each in zip(drawn, parts, strict=True)]
+    groups: dict[tuple[str, tuple[float, ...]], list[Line]] = {}
+    for line, each in zip(drawn, parts, strict=True):
+        rounded = tuple(round(part, 1) for part in each)
+        groups.setdefault((line.results[0].cell.scheme, rounded), []).append(line)
+    return [
+        Bar(lines[0].name + (f" and {len(lines) - 1} more" if lines[1:] else ""), each)
+        for (_, each), lines in groups.items()
+    ]
 
 
 def _mean(line: Line, *parts: str) -> tuple[float, ...]:

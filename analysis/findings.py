@@ -13,7 +13,7 @@ from typing import Literal
 from analysis.answer import Contest, comparison_of, contests
 from analysis.compare import Comparison
 from analysis.estimates import CellResult
-from analysis.load import Run
+from analysis.load import Cell, Run
 from analysis.metrics import BY_NAME
 from analysis.wording import capital, change, count, joined, number, percent, ratio_text, series, subject
 
@@ -51,10 +51,13 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
 
 def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
     refused = [each for each in results if each.refused]
+    lost = [each for each in refused if _may_lose(each.cell)]
     for each in refused:
         share, cell = each.value("refused_ratio") or 0.0, each.cell
-        if not cell.shared and cell.replicas > 1 and cell.policy != "sticky":
-            yield Finding("sessions-lost", "finding", *_lost(share, each), (cell.id,))
+        if each in lost:
+            alike = [other for other in lost if _losing(other.cell) == _losing(cell)]
+            if each is alike[0]:
+                yield Finding("sessions-lost", "finding", *_lost(share, each), tuple(it.cell.id for it in alike))
         elif cell.lags:
             yield Finding("sessions-late", "finding", *_late(share, each), (cell.id,))
         else:
@@ -76,6 +79,15 @@ def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
             "than an answer.",
             tuple(each.cell.id for each in refused),
         )
+
+
+def _may_lose(cell: Cell) -> bool:
+    return not cell.shared and cell.replicas > 1 and cell.policy != "sticky"
+
+
+def _losing(cell: Cell) -> tuple[str, str, int, str]:
+    """Return what decides how many sessions are lost; options do not."""
+    return cell.scheme, cell.store, cell.replicas, cell.policy
 
 
 def _lost(share: float, result: CellResult) -> tuple[str, str]:

@@ -41,6 +41,9 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "verify_cache": ("auth_p50_us", "replica_cpu_us_per_request"),
     "tls": ("balancer_cpu_us_per_request", "total_cpu_us_per_request", "response_p50_ms"),
 }
+MOST_TOLD = 4
+"""Cells above which a finding tells only `BRIEF` of each; the table has the rest."""
+BRIEF = ("store_commands_per_request", "auth_p50_us")
 PRICED = (
     "auth_p50_us",
     "replica_cpu_us_per_request",
@@ -107,17 +110,20 @@ def price_findings(results: Sequence[CellResult], comparisons: Sequence[Comparis
             f"price-{name}",
             "finding",
             title,
-            f"At {count(fewest, 'replica')}: " + "; ".join(_told(name, each, comparisons) for each in here) + ".",
+            f"At {count(fewest, 'replica')}: "
+            + "; ".join(_told(name, each, comparisons, brief=len(here) > MOST_TOLD) for each in here)
+            + ".",
             tuple(each.cell.cell.id for each in here),
         )
 
 
-def _told(name: str, price: Price, comparisons: Sequence[Comparison]) -> str:
+def _told(name: str, price: Price, comparisons: Sequence[Comparison], *, brief: bool) -> str:
     """Return `sessions on Redis, touch never: store commands -1 (exact), auth time -12.1 us (-14 to -9), ...`."""
     made = find(comparisons, "response_p50_ms", price.cell.cell.id, price.without.cell.id)
     counted = name not in ("touch", "revocation") or not price.cell.in_process
     parts = []
-    for metric in TOLD.get(name, ("auth_p50_us", "total_cpu_us_per_request")):
+    metrics = TOLD.get(name, ("auth_p50_us", "total_cpu_us_per_request"))
+    for metric in [each for each in metrics if each in BRIEF] if brief else metrics:
         if metric.startswith("store_") and not counted:
             continue
         words = _change(metric, price)

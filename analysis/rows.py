@@ -18,7 +18,7 @@ ROW = 27
 """Height of a row in SVG units."""
 NAMED_ROW = 38
 """Height of a row whose name stands above it."""
-MOST_TICKS = 7
+FEWEST_TICKS, MOST_TICKS = 3, 9
 LONG = 22
 """Letters above which names do not stand beside their rows: there they would take half of a phone's width."""
 
@@ -131,8 +131,12 @@ def spread_panel(name: str, alt: str, marks: Sequence[Mark]) -> str:
                 markeredgewidth=1.6,
                 color=colour,
             )
+            if len(mark.values) == 1:
+                note(axes, max(mark.values[0], mark.span[1] if mark.span else 0.0), row, number(mark.values[0]))
         _name_rows(axes, names)
         logarithmic(axes, axes.xaxis)
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, high * (high / low) ** 0.12)  # room for what stands beside the last mark
     return made.svg
 
 
@@ -143,6 +147,9 @@ def logarithmic(axes: Axes, axis: Axis) -> None:
     low, high = axes.get_xlim() if along_x else axes.get_ylim()
     ticks = [base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5)]
     shown = [tick for tick in ticks if low <= tick <= high]
+    if len(shown) < FEWEST_TICKS:
+        finer = [base * 10.0**power for power in range(-3, 7) for base in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+        shown = [tick for tick in finer if low <= tick <= high]
     axis.set_major_locator(FixedLocator([tick for tick in shown if len(shown) <= MOST_TICKS or _is_power(tick)]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: setting(float(value))))
     axis.set_minor_locator(NullLocator())
