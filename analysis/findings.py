@@ -7,36 +7,33 @@ nothing says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from analysis.answer import Contest, comparison_of, contests
 from analysis.compare import Comparison
 from analysis.estimates import CellResult
-from analysis.load import Cell, Run
+from analysis.finding import Finding
+from analysis.load import Run
 from analysis.metrics import BY_NAME
-from analysis.wording import capital, change, count, joined, number, percent, ratio_text, series, subject
-
-AGREES = 0.03
-"""A refused share this close to (N-1)/N is what lost per-process sessions give."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence or two on what was found, the cells it is about, and whether it limits the other findings."""
-
-    id: str
-    kind: Literal["finding", "caution"]
-    title: str
-    text: str
-    cells: tuple[str, ...]
+from analysis.refusals import refusals
+from analysis.wording import (
+    capital,
+    change,
+    count,
+    count_of,
+    joined,
+    number,
+    percent,
+    ratio_text,
+    series,
+    subject,
+)
 
 
 def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
     """Return every finding of the run: what was refused, latency, CPU, bytes, commands, then the cautions."""
     found = contests(results, comparisons)
     return (
-        *_refusals(results),
+        *refusals(results),
         *_latency(found, comparisons),
         *_against_control(results, comparisons),
         *_processor(found, comparisons),
@@ -46,74 +43,6 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
         *_contention(run),
         *_invalid(results),
         *_partial(run),
-    )
-
-
-def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
-    refused = [each for each in results if each.refused]
-    lost = [each for each in refused if _may_lose(each.cell)]
-    for each in refused:
-        share, cell = each.value("refused_ratio") or 0.0, each.cell
-        if each in lost:
-            alike = [other for other in lost if _losing(other.cell) == _losing(cell)]
-            if each is alike[0]:
-                yield Finding("sessions-lost", "finding", *_lost(share, each), tuple(it.cell.id for it in alike))
-        elif cell.lags:
-            yield Finding("sessions-late", "finding", *_late(share, each), (cell.id,))
-        else:
-            yield Finding(
-                "refused",
-                "caution",
-                f"{capital(subject(cell))}: signed-in users were refused",
-                f"{percent(share)} of the requests of {cell.id} were refused although their user was signed in. "
-                "Nothing in this setting explains it; look at the logs of its trials.",
-                (cell.id,),
-            )
-    if refused:
-        names = joined(each.cell.id for each in refused)
-        yield Finding(
-            "left-out",
-            "caution",
-            "Left out of the comparisons",
-            f"No latency or CPU of {names} is compared: signed-in users were refused there, and a refusal is cheaper "
-            "than an answer.",
-            tuple(each.cell.id for each in refused),
-        )
-
-
-def _may_lose(cell: Cell) -> bool:
-    return not cell.shared and cell.replicas > 1 and cell.policy != "sticky"
-
-
-def _losing(cell: Cell) -> tuple[str, str, int, str]:
-    """Return what decides how many sessions are lost; options do not."""
-    return cell.scheme, cell.store, cell.replicas, cell.policy
-
-
-def _lost(share: float, result: CellResult) -> tuple[str, str]:
-    cell = result.cell
-    expected = (cell.replicas - 1) / cell.replicas
-    policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
-    agrees = "as expected" if abs(share - expected) <= AGREES else "not as expected"
-    kept = {"memory": "Per-process sessions", "file": "Sessions in files", "sqlite": "Sessions in SQLite"}
-    return (
-        f"{kept.get(cell.store, capital(subject(cell)))} are lost behind a balancer",
-        (
-            f"{capital(subject(cell))} are lost behind a {policy} balancer: {percent(share)} of requests at "
-            f"{count(cell.replicas, 'replica')} were refused, {agrees} ((N-1)/N = {percent(expected)}): only the "
-            "replica that signed a user in knows the session."
-        ),
-    )
-
-
-def _late(share: float, result: CellResult) -> tuple[str, str]:
-    cell = result.cell
-    return (
-        f"{capital(subject(cell))}: refused within the lag",
-        (
-            f"{percent(share)} of requests at {count(cell.replicas, 'replica')} were refused although their user was "
-            "signed in: the replica that was asked reads a copy of the store, and the sign-in had not reached it yet."
-        ),
     )
 
 
@@ -218,19 +147,23 @@ def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
 def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
     shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
     shown = [each for each in shown if each.cell.scheme != "control"]
-    asked: dict[str, set[str]] = {}
+    asked: dict[str, list[str]] = {}
     for each in shown:
-        commands = "in process" if each.in_process else number(each.value("store_commands_per_request"))
-        asked.setdefault(subject(each.cell), set()).add(commands)
+        commands = "in process, counted by no server" if each.in_process else _asked(each)
+        asked.setdefault(commands, []).append(subject(each.cell))
     if asked:
-        parts = [f"{name} {' or '.join(sorted(commands))}" for name, commands in asked.items()]
+        parts = [f"{commands}: {joined(dict.fromkeys(names))}" for commands, names in sorted(asked.items())]
         yield Finding(
             "store-commands",
             "finding",
             "Store commands per request",
-            f"By the counters of the store, a request takes: {joined(parts)}.{_whole(shown)}",
+            f"By the counters of the store: {'; '.join(parts)}.{_whole(shown)}",
             (),
         )
+
+
+def _asked(result: CellResult) -> str:
+    return count_of(result.value("store_commands_per_request") or 0.0, "command")
 
 
 def _whole(results: Sequence[CellResult]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.compare import Comparison, find
 from analysis.estimates import CellResult, Estimate, mean_and_half_width
-from analysis.findings import Finding
+from analysis.finding import Finding
 from analysis.pairs import is_usual, pairs
 from analysis.wording import (
     capital,
@@ -16,7 +16,6 @@ from analysis.wording import (
     joined,
     number,
     option_value,
-    options_text,
     signed,
     store_name,
     subject,
@@ -110,15 +109,25 @@ def price_findings(results: Sequence[CellResult], comparisons: Sequence[Comparis
             f"price-{name}",
             "finding",
             title,
-            f"At {count(fewest, 'replica')}: "
-            + "; ".join(_told(name, each, comparisons, brief=len(here) > MOST_TOLD) for each in here)
-            + ".",
+            _sentences(name, here, comparisons),
             tuple(each.cell.cell.id for each in here),
         )
 
 
+def _sentences(name: str, here: Sequence[Price], comparisons: Sequence[Comparison]) -> str:
+    """Return a sentence for each value of the option: what it changes in every cell that has it."""
+    replicas = count(here[0].cell.cell.replicas, "replica")
+    made = []
+    for value in dict.fromkeys(each.changed[name] for each in here):
+        told = [
+            _told(name, each, comparisons, brief=len(here) > MOST_TOLD) for each in here if each.changed[name] == value
+        ]
+        made.append(f"With {option_value(name, value)}, at {replicas}: {'; '.join(told)}.")
+    return " ".join(made)
+
+
 def _told(name: str, price: Price, comparisons: Sequence[Comparison], *, brief: bool) -> str:
-    """Return `sessions on Redis, touch never: store commands -1 (exact), auth time -12.1 us (-14 to -9), ...`."""
+    """Return `sessions on PostgreSQL: store commands −1 to 1, auth time −409 us (−420 to −399)`."""  # noqa: RUF002
     made = find(comparisons, "response_p50_ms", price.cell.cell.id, price.without.cell.id)
     counted = name not in ("touch", "revocation") or not price.cell.in_process
     parts = []
@@ -129,7 +138,7 @@ def _told(name: str, price: Price, comparisons: Sequence[Comparison], *, brief: 
         words = _change(metric, price)
         if words:
             parts.append(words + (f" [{made.verdict}]" if made and metric == made.metric else ""))
-    return f"{subject(price.without.cell)} with {options_text(price.changed)}: {joined(parts)}"
+    return f"{subject(price.without.cell)}: {joined(parts)}"
 
 
 def _change(metric: str, price: Price) -> str:
@@ -141,7 +150,8 @@ def _change(metric: str, price: Price) -> str:
     if found.value == 0 and found.low in (None, 0):
         return f"{title} as before"
     span = "" if found.low is None or found.low == found.high else f" ({interval(found.low, found.high)})"
-    return f"{title} {signed(found.value)}{' ' + unit if unit else ''}{span} to {number(value)}"
+    to = "" if span else f" to {number(value)}"
+    return f"{title} {signed(found.value)}{' ' + unit if unit else ''}{span}{to}"
 
 
 def _ranked(results: Sequence[CellResult]) -> Iterable[Finding]:

@@ -13,7 +13,8 @@ from typing import Any
 from analysis.answer import LATENCY, answer
 from analysis.compare import Comparison, compare_run, noise_floor
 from analysis.estimates import CellResult, estimate_run
-from analysis.findings import Finding, findings
+from analysis.finding import Finding
+from analysis.findings import findings
 from analysis.load import Run
 from analysis.metrics import METRICS
 from analysis.prices import price_findings

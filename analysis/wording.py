@@ -112,6 +112,11 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def count_of(value: float, noun: str) -> str:
+    """Return a measured number of things: `1 command`, `1.02 commands`."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def options_text(options: Mapping[str, str]) -> str:
     """Return options in words: `ES256, cookie`, `touch never`, `TLS`; empty for none."""
     return ", ".join(

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
-from analysis.findings import Finding
+from analysis.finding import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.pairs import QUESTIONS
