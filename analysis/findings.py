@@ -206,9 +206,20 @@ def _invalid(results: Sequence[CellResult]) -> Iterable[Finding]:
     invalid = [each for each in results if each.invalid_blocks]
     if invalid:
         total = sum(each.invalid_blocks for each in invalid)
-        reasons = sorted({reason for each in invalid for reason in each.invalid_reasons})
-        text = f"{count(total, 'trial')} did not count: {'; '.join(reasons)}."
+        text = f"{count(total, 'trial')} did not count: {'; '.join(_reasons(invalid))}."
         yield Finding("invalid", "caution", "Invalid trials", text, tuple(each.cell.id for each in invalid))
+
+
+def _reasons(results: Sequence[CellResult]) -> list[str]:
+    """Return the reasons against trials; those that differ in their figures alone as one, with how often."""
+    times: dict[str, list[str]] = {}
+    for each in results:
+        for reason, n in each.invalid_reasons.items():
+            times.setdefault(reason.partition(":")[0], []).extend([reason] * n)
+    return sorted(
+        alike[0] if len(set(alike)) == 1 else f"{kind} ({len(alike)} times, such as {alike[0].partition(': ')[2]})"
+        for kind, alike in times.items()
+    )
 
 
 def _partial(run: Run) -> Iterable[Finding]:

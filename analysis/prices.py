@@ -14,6 +14,7 @@ from analysis.wording import (
     count,
     interval,
     joined,
+    label,
     number,
     option_value,
     signed,
@@ -183,4 +184,4 @@ def _placed(result: CellResult) -> str:
 def price_name(price: Price) -> tuple[str, str]:
     """Return what changed, and in which cell, for a row of a table."""
     changed = ", ".join(option_value(name, value) for name, value in price.changed.items())
-    return changed, f"{subject(price.without.cell)} ×{price.cell.cell.replicas}"  # noqa: RUF001 - a times sign
+    return changed, label(price.without.cell)

@@ -237,3 +237,14 @@ def test_a_run_of_many_options_fits_80_columns(stores: Analysis) -> None:
     terminal.show(Console(file=out, width=80), stores, build(stores))
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert "…" not in out.getvalue()
+
+
+def test_reasons_that_differ_in_figures_alone_are_one(build_run: Callable[..., Path]) -> None:
+    folder = build_run()
+    for block, late in ((1, "1.94"), (2, "2.12")):
+        path = folder / f"trials/{block}/token-none-1r-roundrobin/trial.json"
+        trial = json.loads(path.read_text())
+        trial |= {"valid": False, "invalid_reasons": [f"generator late: p99 {late} ms over 1.00 ms"]}
+        path.write_text(json.dumps(trial))
+    text = told(analyse(load_run(folder)), "invalid")
+    assert text == "2 trials did not count: generator late (2 times, such as p99 1.94 ms over 1.00 ms)."
