@@ -70,10 +70,15 @@ def _alike(drawn: Sequence[Line], parts: Sequence[tuple[float, ...]]) -> list[Ba
     for line, each in zip(drawn, parts, strict=True):
         rounded = tuple(round(part, 1) for part in each)
         groups.setdefault((line.results[0].cell.scheme, rounded), []).append(line)
-    return [
-        Bar(lines[0].name + (f" and {len(lines) - 1} more" if lines[1:] else ""), each)
-        for (_, each), lines in groups.items()
-    ]
+    return [Bar(_common_name(drawn, alike), each) for (_, each), alike in groups.items()]
+
+
+def _common_name(drawn: Sequence[Line], alike: Sequence[Line]) -> str:
+    """Return the scheme where all its lines are alike, else the first name and how many more there are."""
+    scheme = alike[0].results[0].cell.scheme
+    if len(alike) == sum(line.results[0].cell.scheme == scheme for line in drawn):
+        return f"{scheme}, all alike" if alike[1:] else alike[0].name
+    return alike[0].name + (f" and {len(alike) - 1} more" if alike[1:] else "")
 
 
 def _mean(line: Line, *parts: str) -> tuple[float, ...]:

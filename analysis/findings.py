@@ -90,8 +90,7 @@ def _why_not(comparison: Comparison) -> str:
 def _against_control(results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
     """Say, at each number of replicas, what recognising the user adds to the median of the control."""
     by_id = {each.cell.id: each for each in results}
-    made = [each for each in comparisons if each.metric == "response_p50_ms"]
-    made = [each for each in made if by_id[each.baseline].cell.scheme == "control"]
+    made = [each for each in comparisons if (each.metric, each.question) == ("response_p50_ms", "floor")]
     for replicas in sorted({by_id[each.cell].cell.replicas for each in made}):
         here = [each for each in made if by_id[each.cell].cell.replicas == replicas]
         parts = [f"{_added(by_id[each.cell], by_id[each.baseline])} [{each.verdict}]" for each in here]
@@ -150,7 +149,10 @@ def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
     asked: dict[str, list[str]] = {}
     for each in shown:
         commands = "in process, counted by no server" if each.in_process else _asked(each)
-        asked.setdefault(commands, []).append(subject(each.cell))
+        alike = [other for other in shown if subject(other.cell) == subject(each.cell)]
+        differs = len({_asked(other) for other in alike}) > 1
+        place = f" at {count(each.cell.replicas, 'replica')}" if differs else ""
+        asked.setdefault(commands, []).append(subject(each.cell) + place)
     if asked:
         parts = [f"{commands}: {joined(dict.fromkeys(names))}" for commands, names in sorted(asked.items())]
         yield Finding(

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 ADMINISTRATION = frozenset({"hello", "client", "info", "config", "ping", "auth", "select", "command"})
 """Store commands that set a connection up or read the store's own state: not counted as work."""
+STATEMENTS = ("postgres",)
+"""Stores whose commands are SQL statements: there SELECT is the work itself, and chooses no database."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "error_ratio": _ratio(int(np.isin(outcome, [contract.ERROR, contract.TIMEOUT, contract.FAILED]).sum()), count),
         "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
         "store_p50_us": None if cell.store == "none" else _server_p50_us(column["store_ns"][answered]),
-        "store_commands_per_request": _ratio(_commands(trial), count),
+        "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
         "request_bytes": octets.credential + octets.request_head + octets.request_body,
@@ -138,9 +140,10 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         octets=octets,
         requests_by_replica=_by_replica(column["replica"][answered]),
         requests=count,
-        commands=None if trial.store is None else _work(trial.store.get("commands") or {}),
+        commands=None if trial.store is None else _work(trial, cell),
         node_commands={
-            name: sum(_work(counted).values()) for name, counted in ((trial.store or {}).get("nodes") or {}).items()
+            name: sum(_without_administration(counted, cell).values())
+            for name, counted in ((trial.store or {}).get("nodes") or {}).items()
         },
         fault=_fault(trial, count, int((~sent).sum()), int(answered.sum())),
     )
@@ -179,12 +182,14 @@ def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
     return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
 
 
-def _commands(trial: Trial) -> int:
-    """Return the commands that the store counted in the measured phase, connection set-up apart."""
-    return sum(_work({} if trial.store is None else trial.store.get("commands") or {}).values())
+def _work(trial: Trial, cell: Cell) -> dict[str, int]:
+    """Return the commands that the store counted in the measured phase, by name, connection set-up apart."""
+    return {} if trial.store is None else _without_administration(trial.store.get("commands") or {}, cell)
 
 
-def _work(counted: Mapping[str, int]) -> dict[str, int]:
+def _without_administration(counted: Mapping[str, int], cell: Cell) -> dict[str, int]:
+    if cell.store in STATEMENTS:
+        return dict(counted)
     return {name: n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from analysis.estimates import CellResult
@@ -10,7 +11,8 @@ from analysis.load import Cell
 from analysis.wording import capital, count, joined, label, percent, subject
 
 AGREES = 0.03
-"""A refused share this close to (N-1)/N is what lost per-process sessions give."""
+"""A refused share this close to (N-1)/N is what lost per-process sessions give, or within as many standard errors:"""
+ERRORS = 3
 
 
 def refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
@@ -59,7 +61,9 @@ def _lost(share: float, result: CellResult) -> tuple[str, str]:
     cell = result.cell
     expected = (cell.replicas - 1) / cell.replicas
     policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
-    agrees = "as expected" if abs(share - expected) <= AGREES else "not as expected"
+    requests = sum(each.requests for each in result.measurements)
+    spread = math.sqrt(expected * (1 - expected) / max(requests, 1))  # of a share of so many requests, one by chance
+    agrees = "as expected" if abs(share - expected) <= max(AGREES, ERRORS * spread) else "not as expected"
     kept = {"memory": "Per-process sessions", "file": "Sessions in files", "sqlite": "Sessions in SQLite"}
     return (
         f"{kept.get(cell.store, capital(subject(cell)))} are lost behind a balancer",

@@ -190,7 +190,10 @@ def trial_document(cell: Mapping[str, Any], block: int, position: int, rng: np.r
     if served:
         components["valkey"] = {"kind": "store", "cpu_ns": 25_000 * REQUESTS, "rss_bytes": 8_000_000, "pids": 1}
     store = {
-        "commands": {"getex": asked, "info": 2},
+        "commands": {
+            "select" if cell["store"] == "postgres" else "getex": asked,
+            "info": 2 * (cell["store"] == "redis"),
+        },
         "memory_bytes": 1_200_000,
         "memory_bytes_before_login": 1_180_000,
         "keys": 40,

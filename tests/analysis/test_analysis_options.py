@@ -248,3 +248,17 @@ def test_reasons_that_differ_in_figures_alone_are_one(build_run: Callable[..., P
         path.write_text(json.dumps(trial))
     text = told(analyse(load_run(folder)), "invalid")
     assert text == "2 trials did not count: generator late (2 times, such as p99 1.94 ms over 1.00 ms)."
+
+
+def test_select_is_work_for_sql_and_set_up_for_redis(stores: Analysis) -> None:
+    cells = {each["id"]: each["metrics"] for each in summary_document(stores)["cells"]}
+    assert cells["session-postgres-1r-roundrobin"]["store_commands_per_request"]["value"] == 2
+    assert cells["session-redis-1r-roundrobin"]["store_commands_per_request"]["value"] == 1
+
+
+def test_tls_is_no_part_of_what_recognising_adds(build_run: Callable[..., Path]) -> None:
+    secured = ("control", "none", {"tls": "on"})
+    analysis = analyse(load_run(build_run(replicas=(1,), extra=(secured,), blocks=2)))
+    text = told(analysis, "against-control-1r")
+    assert "token" in text
+    assert "TLS" not in text
