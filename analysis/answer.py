@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from analysis.compare import Comparison, find
 from analysis.estimates import CellResult
 from analysis.load import Run
-from analysis.wording import capital, change, count, joined, number, setting, signed_percent, subject
+from analysis.pairs import BASELINE_STORE
+from analysis.wording import capital, change, count, joined, number, options_text, setting, signed_percent, subject
 
 LATENCY = "response_p50_ms"
 
@@ -32,18 +33,26 @@ def contests(results: Sequence[CellResult], comparisons: Sequence[Comparison]) -
     """
     by_id = {each.cell.id: each for each in results}
     every = [Contest(by_id[each.cell], by_id[each.baseline], each) for each in comparisons if each.metric == LATENCY]
-    direct = [each for each in every if each.baseline.cell.scheme == "session"] or every
+    asked = [each for each in every if each.comparison.question in ("scheme", "floor")]
+    direct = [each for each in asked if each.baseline.cell.scheme == "session"] or asked
     if not direct:
         return ()
-    most = max(direct, key=lambda each: (each.cell.cell.replicas, each.baseline.cell.store != "memory"))
+    most = max(direct, key=_reach)
     same = [each for each in direct if _pairing(each) == _pairing(most)]
     fewest = min(same, key=lambda each: each.cell.cell.replicas)
     return (fewest,) if fewest is most else (fewest, most)
 
 
-def _pairing(contest: Contest) -> tuple[str, str, str, str]:
+def _reach(contest: Contest) -> tuple[bool, int, bool, bool]:
+    """Rank a contest by how much it tells: tokens before other schemes, many replicas, a store that they share."""
     ours, theirs = contest.cell.cell, contest.baseline.cell
-    return ours.scheme, ours.store, theirs.store, ours.policy
+    return ours.scheme == "token", ours.replicas, theirs.shared, theirs.store == BASELINE_STORE
+
+
+def _pairing(contest: Contest) -> tuple[str, ...]:
+    ours, theirs = contest.cell.cell, contest.baseline.cell
+    told = options_text(ours.options), options_text(theirs.options)
+    return ours.scheme, ours.store, theirs.store, ours.policy, *told
 
 
 def answer(
@@ -127,6 +136,7 @@ def _costs(contest: Contest) -> str:
 def _cost(result: CellResult) -> str:
     commands = result.value("store_commands_per_request")
     asked = f"{number(commands)} store command{'' if commands == 1 else 's'}"
+    asked = "no command of a shared store" if result.in_process else asked
     return (
         f"each request of {subject(result.cell)} carries {number(result.value('credential_bytes'))} bytes of "
         f"credential ({number(result.value('request_bytes'))} bytes in all) and takes {asked}"

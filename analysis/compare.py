@@ -7,7 +7,7 @@ value. Each comparison is made on the logarithm of that ratio, one number per bl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from scipy import special
 
 from analysis.estimates import CellResult, mean_and_half_width
 from analysis.metrics import METRICS
+from analysis.pairs import QUESTIONS, Question, pairs
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "unstable"]
 
@@ -30,7 +31,8 @@ ALPHA = 0.05
 class Comparison:
     """`cell` over `baseline` on one metric: the geometric mean ratio over paired blocks, and the verdict.
 
-    `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons on this metric.
+    `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons on this metric that
+    answer the same question (`analysis.pairs`).
     """
 
     metric: str
@@ -43,6 +45,7 @@ class Comparison:
     p_holm: float | None
     verdict: Verdict
     blocks: int
+    question: Question = "scheme"
 
 
 def compare(metric: str, cell: CellResult, baseline: CellResult) -> Comparison | None:
@@ -89,18 +92,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[Comparison, ...]:
-    """Return the matrix of comparisons with corrected p values and verdicts.
+    """Return the comparisons of a run with corrected p values and verdicts.
 
-    Every cell stands against the control of its replicas and policy, and every token cell against every session cell
-    of the same. Cells that refused signed-in users are left out: a refusal is cheaper than an answer.
+    The pairs are those of `analysis.pairs`. Cells that refused signed-in users are left out: a refusal is cheaper than
+    an answer.
     """
-    pairs = list(_pairs([each for each in results if each.cell.duplicate_of is None and not each.refused]))
+    by_id = {each.cell.id: each for each in results}
+    asked = pairs([each.cell for each in results if each.cell.duplicate_of is None and not each.refused])
     floor = noise_floor(results)
     judged: list[Comparison] = []
     for metric in COMPARED:
-        found = [compare(metric, cell, baseline) for cell, baseline in pairs]
-        corrected = _corrected([each for each in found if each])
-        judged += [replace(each, verdict=verdict(each, floor.get(metric), margin)) for each in corrected]
+        for question in QUESTIONS:
+            found = [compare(metric, by_id[cell.id], by_id[other.id]) for cell, other in asked[question]]
+            corrected = _corrected([replace(each, question=question) for each in found if each])
+            judged += [replace(each, verdict=verdict(each, floor.get(metric), margin)) for each in corrected]
     return tuple(judged)
 
 
@@ -153,20 +158,6 @@ def _within_false_difference(low: float, high: float, floor: Comparison | None, 
     return math.log(low) < reach and math.log(high) > -reach
 
 
-def _pairs(results: Sequence[CellResult]) -> Iterable[tuple[CellResult, CellResult]]:
-    """Yield (cell, baseline) of equal replicas and policy: each against control, then token against session."""
-    for of, against in (("", "control"), ("token", "session")):
-        for cell in results:
-            for baseline in results:
-                fits = of in ("", cell.cell.scheme) and baseline.cell.scheme == against != cell.cell.scheme
-                if fits and _setting(cell) == _setting(baseline):
-                    yield cell, baseline
-
-
-def _setting(result: CellResult) -> tuple[int, str]:
-    return result.cell.replicas, result.cell.policy
-
-
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     tested = [each.p for each in comparisons if each.p is not None]
     corrected = iter(holm(tested))
@@ -179,7 +170,12 @@ def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: st
     return next((each for each in comparisons if (each.metric, each.cell, each.baseline) == wanted), None)
 
 
-def by_metric(comparisons: Iterable[Comparison]) -> Mapping[str, list[Comparison]]:
-    """Return the comparisons grouped by metric, in the order of `COMPARED`."""
+def by_question(comparisons: Iterable[Comparison]) -> list[tuple[str, Question, list[Comparison]]]:
+    """Return the comparisons grouped by metric and question, in the order of `COMPARED` and `QUESTIONS`; none empty."""
     listed = list(comparisons)
-    return {metric: [each for each in listed if each.metric == metric] for metric in COMPARED}
+    groups = [
+        (metric, question, [each for each in listed if (each.metric, each.question) == (metric, question)])
+        for metric in COMPARED
+        for question in QUESTIONS
+    ]
+    return [group for group in groups if group[2]]

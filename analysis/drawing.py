@@ -100,6 +100,14 @@ def rows(axes: Axes, labels: list[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
+def rows_under_names(axes: Axes, labels: list[str]) -> None:
+    """As `rows`, but each name stands above its row, at the left edge: long names leave the row its whole width."""
+    rows(axes, [""] * len(labels))
+    axes.set_ylim(len(labels) - 0.5, -0.75)
+    for place, label in enumerate(labels):
+        axes.text(0.0, place - 0.3, label, transform=axes.get_yaxis_transform(), va="bottom", ha="left", fontsize=10.5)
+
+
 def note(axes: Axes, x: float, y: float, text: str) -> None:
     """Write beside a mark, in the muted ink."""
     axes.annotate(

@@ -56,6 +56,19 @@ class CellResult:
         """Whether signed-in users were refused: a refusal is cheaper than an answer, so nothing compares."""
         return bool(self.estimates["refused_ratio"].value)
 
+    @property
+    def in_process(self) -> bool:
+        """Whether the store is in the replica itself, or beside it, so that no server counts its commands."""
+        return self.cell.store != "none" and all(each.commands is None for each in self.measurements)
+
+    @property
+    def whole_commands(self) -> bool | None:
+        """Whether every block's store commands per request are one and the same whole number; None if not counted."""
+        found = set(self.by_block("store_commands_per_request").values())
+        if self.cell.store == "none" or self.in_process or not found:
+            return None
+        return len(found) == 1 and found.pop().is_integer()
+
     def value(self, metric: str) -> float | None:
         """Return the estimated value of a metric, None where it does not apply."""
         return self.estimates[metric].value

@@ -11,8 +11,8 @@ import numpy as np
 
 from analysis.compare import MARGIN
 from analysis.estimates import CellResult
-from analysis.latency_figures import distribution, latency
-from analysis.lines import Drawing, Figure, Line, at, lines, load_words, replica_counts, series_key
+from analysis.latency_figures import distribution, latency, latency_rows, recognising
+from analysis.lines import Drawing, Figure, Line, at, crowded, lines, load_words, replica_counts, series_key
 from analysis.load import Run
 from analysis.metrics import BY_NAME
 from analysis.palette import PARTS
@@ -26,9 +26,14 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
     drawn = lines(analysis.results)
     if not drawn:
         return ()
+    times = (
+        (latency_rows(analysis.run, drawn),)
+        if crowded(drawn)
+        else (latency(analysis.run, drawn), distribution(analysis.run, drawn))
+    )
     made = (
-        latency(analysis.run, drawn),
-        distribution(analysis.run, drawn),
+        *times,
+        recognising(analysis.run, drawn),
         octets(drawn),
         processor(analysis.run, drawn),
         commands(drawn),
@@ -40,8 +45,8 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
 
 def octets(drawn: Sequence[Line]) -> Figure:
     """Return the bytes per request, stacked by what they are for: out and in."""
-    out = [Bar(line.name, _mean(line, "credential", "request_head", "request_body")) for line in drawn]
-    back = [Bar(line.name, (0.0, *_mean(line, "response_head", "response_body"))) for line in drawn]
+    out = _alike(drawn, [_mean(line, "credential", "request_head", "request_body") for line in drawn])
+    back = _alike(drawn, [(0.0, *_mean(line, "response_head", "response_body")) for line in drawn])
     carried = joined(f"{bar.name} {number(bar.parts[0])}" for bar in out)
     replicas = joined(sorted({str(line.results[0].cell.replicas) for line in drawn}))
     return Figure(
@@ -55,6 +60,25 @@ def octets(drawn: Sequence[Line]) -> Figure:
             _stacked("bytes-in", "response (bytes)", f"Bytes of a response: {_totals(back)}.", back),
         ),
     )
+
+
+def _alike(drawn: Sequence[Line], parts: Sequence[tuple[float, ...]]) -> list[Bar]:
+    """Return a bar a line; of crowded lines one for all of a scheme that have the same parts."""
+    if not crowded(drawn):
+        return [Bar(line.name, each) for line, each in zip(drawn, parts, strict=True)]
+    groups: dict[tuple[str, tuple[float, ...]], list[Line]] = {}
+    for line, each in zip(drawn, parts, strict=True):
+        rounded = tuple(round(part, 1) for part in each)
+        groups.setdefault((line.results[0].cell.scheme, rounded), []).append(line)
+    return [Bar(_common_name(drawn, alike), each) for (_, each), alike in groups.items()]
+
+
+def _common_name(drawn: Sequence[Line], alike: Sequence[Line]) -> str:
+    """Return the scheme where all its lines are alike, else the first name and how many more there are."""
+    scheme = alike[0].results[0].cell.scheme
+    if len(alike) == sum(line.results[0].cell.scheme == scheme for line in drawn):
+        return f"{scheme}, all alike" if alike[1:] else alike[0].name
+    return alike[0].name + (f" and {len(alike) - 1} more" if alike[1:] else "")
 
 
 def _mean(line: Line, *parts: str) -> tuple[float, ...]:
@@ -108,14 +132,21 @@ def commands(drawn: Sequence[Line]) -> Figure:
     panels = []
     for replicas in replica_counts(drawn):
         here = [(line, each) for line in drawn if (each := at(line, replicas))]
-        bars = [Bar(line.name, (each.value("store_commands_per_request") or 0.0,), ink=line.ink) for line, each in here]
+        bars = [
+            Bar(
+                line.name,
+                (each.value("store_commands_per_request") or 0.0,),
+                ink=line.ink,
+                note="in process" if each.in_process else "",
+            )
+            for line, each in here
+        ]
         alt = f"Store commands per request at {count(replicas, 'replica')}: {_totals(bars)}."
         panels.append(_stacked(f"commands-{replicas}", count(replicas, "replica"), alt, bars))
     return Figure(
         id="commands",
         title="Store commands per request",
-        caption="By the counters of the store that all replicas share, connection set-up apart; a per-process store "
-        "has no shared counters and shows 0.",
+        caption="By the store's own counters, connection set-up apart; a store in the replica's own process has none.",
         reading="1 means that every request waits for the shared store once; 0 means that it never does.",
         key=series_key(drawn),
         panels=tuple(panels),

@@ -7,36 +7,33 @@ nothing says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from analysis.answer import Contest, comparison_of, contests
 from analysis.compare import Comparison
 from analysis.estimates import CellResult
+from analysis.finding import Finding
 from analysis.load import Run
 from analysis.metrics import BY_NAME
-from analysis.wording import capital, change, count, joined, number, percent, ratio_text, series, subject
-
-AGREES = 0.03
-"""A refused share this close to (N-1)/N is what lost per-process sessions give."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence or two on what was found, the cells it is about, and whether it limits the other findings."""
-
-    id: str
-    kind: Literal["finding", "caution"]
-    title: str
-    text: str
-    cells: tuple[str, ...]
+from analysis.refusals import refusals
+from analysis.wording import (
+    capital,
+    change,
+    count,
+    count_of,
+    joined,
+    number,
+    percent,
+    ratio_text,
+    series,
+    subject,
+)
 
 
 def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
     """Return every finding of the run: what was refused, latency, CPU, bytes, commands, then the cautions."""
     found = contests(results, comparisons)
     return (
-        *_refusals(results),
+        *refusals(results),
         *_latency(found, comparisons),
         *_against_control(results, comparisons),
         *_processor(found, comparisons),
@@ -46,48 +43,6 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
         *_contention(run),
         *_invalid(results),
         *_partial(run),
-    )
-
-
-def _refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
-    refused = [each for each in results if each.refused]
-    for each in refused:
-        share, cell = each.value("refused_ratio") or 0.0, each.cell
-        if cell.store == "memory" and cell.replicas > 1 and cell.policy != "sticky":
-            yield Finding("sessions-lost", "finding", *_lost(share, each), (cell.id,))
-        else:
-            yield Finding(
-                "refused",
-                "caution",
-                f"{capital(subject(cell))}: signed-in users were refused",
-                f"{percent(share)} of the requests of {cell.id} were refused although their user was signed in. "
-                "Nothing in this setting explains it; look at the logs of its trials.",
-                (cell.id,),
-            )
-    if refused:
-        names = joined(each.cell.id for each in refused)
-        yield Finding(
-            "left-out",
-            "caution",
-            "Left out of the comparisons",
-            f"No latency or CPU of {names} is compared: signed-in users were refused there, and a refusal is cheaper "
-            "than an answer.",
-            tuple(each.cell.id for each in refused),
-        )
-
-
-def _lost(share: float, result: CellResult) -> tuple[str, str]:
-    cell = result.cell
-    expected = (cell.replicas - 1) / cell.replicas
-    policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
-    agrees = "as expected" if abs(share - expected) <= AGREES else "not as expected"
-    return (
-        "Per-process sessions are lost behind a balancer",
-        (
-            f"Sessions in per-process memory are lost behind a {policy} balancer: {percent(share)} of requests at "
-            f"{count(cell.replicas, 'replica')} were refused, {agrees} ((N-1)/N = {percent(expected)}): only the "
-            "replica that signed a user in knows the session."
-        ),
     )
 
 
@@ -135,8 +90,7 @@ def _why_not(comparison: Comparison) -> str:
 def _against_control(results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
     """Say, at each number of replicas, what recognising the user adds to the median of the control."""
     by_id = {each.cell.id: each for each in results}
-    made = [each for each in comparisons if each.metric == "response_p50_ms"]
-    made = [each for each in made if by_id[each.baseline].cell.scheme == "control"]
+    made = [each for each in comparisons if (each.metric, each.question) == ("response_p50_ms", "floor")]
     for replicas in sorted({by_id[each.cell].cell.replicas for each in made}):
         here = [each for each in made if by_id[each.cell].cell.replicas == replicas]
         parts = [f"{_added(by_id[each.cell], by_id[each.baseline])} [{each.verdict}]" for each in here]
@@ -190,20 +144,39 @@ def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
 
 
 def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
-    asked: dict[str, set[str]] = {}
-    for each in results:
-        if each.cell.duplicate_of is None and each.cell.scheme != "control" and each.valid_blocks:
-            commands = number(each.value("store_commands_per_request"))
-            asked.setdefault(subject(each.cell), set()).add(commands)
+    shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
+    shown = [each for each in shown if each.cell.scheme != "control"]
+    asked: dict[str, list[str]] = {}
+    for each in shown:
+        commands = "in process, counted by no server" if each.in_process else _asked(each)
+        alike = [other for other in shown if subject(other.cell) == subject(each.cell)]
+        differs = len({_asked(other) for other in alike}) > 1
+        place = f" at {count(each.cell.replicas, 'replica')}" if differs else ""
+        asked.setdefault(commands, []).append(subject(each.cell) + place)
     if asked:
-        parts = [f"{name} {joined(sorted(commands))}" for name, commands in asked.items()]
+        parts = [f"{commands}: {joined(dict.fromkeys(names))}" for commands, names in sorted(asked.items())]
         yield Finding(
             "store-commands",
             "finding",
             "Store commands per request",
-            f"By the counters of a store shared by all replicas, a request takes: {joined(parts)}.",
+            f"By the counters of the store: {'; '.join(parts)}.{_whole(shown)}",
             (),
         )
+
+
+def _asked(result: CellResult) -> str:
+    return count_of(result.value("store_commands_per_request") or 0.0, "command")
+
+
+def _whole(results: Sequence[CellResult]) -> str:
+    """Say whether every store's commands per request are one whole number in every block, and of which not."""
+    counted = [each for each in results if each.whole_commands is not None]
+    broken = [each.cell.id for each in counted if not each.whole_commands]
+    if not counted:
+        return ""
+    if not broken:
+        return " Each is the same whole number in every block."
+    return f" Not one whole number in every block: {joined(broken)}."
 
 
 def _errors(results: Sequence[CellResult]) -> Iterable[Finding]:
@@ -235,9 +208,20 @@ def _invalid(results: Sequence[CellResult]) -> Iterable[Finding]:
     invalid = [each for each in results if each.invalid_blocks]
     if invalid:
         total = sum(each.invalid_blocks for each in invalid)
-        reasons = sorted({reason for each in invalid for reason in each.invalid_reasons})
-        text = f"{count(total, 'trial')} did not count: {'; '.join(reasons)}."
+        text = f"{count(total, 'trial')} did not count: {'; '.join(_reasons(invalid))}."
         yield Finding("invalid", "caution", "Invalid trials", text, tuple(each.cell.id for each in invalid))
+
+
+def _reasons(results: Sequence[CellResult]) -> list[str]:
+    """Return the reasons against trials; those that differ in their figures alone as one, with how often."""
+    times: dict[str, list[str]] = {}
+    for each in results:
+        for reason, n in each.invalid_reasons.items():
+            times.setdefault(reason.partition(":")[0], []).extend([reason] * n)
+    return sorted(
+        alike[0] if len(set(alike)) == 1 else f"{kind} ({len(alike)} times, such as {alike[0].partition(': ')[2]})"
+        for kind, alike in times.items()
+    )
 
 
 def _partial(run: Run) -> Iterable[Finding]:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import panel
-from analysis.estimates import CellResult
+from analysis.estimates import CellResult, Estimate
 from analysis.lines import Drawing, Figure, Line, at, left_out, load_words, replica_counts, series_key
 from analysis.load import Run
 from analysis.metrics import BY_NAME, Floats
-from analysis.wording import count, joined, number, setting
+from analysis.rows import Mark, logarithmic, spread_panel
+from analysis.wording import count, joined, number
 
 TAIL = (0.0, 0.5, 0.9, 0.99, 0.999)
 """Shares of requests that the axis of the distribution names."""
@@ -35,6 +36,63 @@ def latency(run: Run, drawn: Sequence[Line]) -> Figure:
         key=series_key(drawn),
         panels=tuple(panels),
     )
+
+
+def latency_rows(run: Run, drawn: Sequence[Line]) -> Figure:
+    """Return p50, p90 and p99 of the response time as rows, for more cells than lines can show."""
+    names = ("response_p50_ms", "response_p90_ms", "response_p99_ms")
+    panels = []
+    for replicas in replica_counts(drawn):
+        here = [(line, each) for line in drawn if (each := at(line, replicas)) and not each.refused]
+        marks = [
+            Mark(line.name, tuple(each.value(name) or 0.0 for name in names), line.ink, span(each.estimates[names[0]]))
+            for line, each in here
+        ]
+        told = "; ".join(f"{mark.name} {' / '.join(number(value) for value in mark.values)}" for mark in marks)
+        alt = f"Response p50 / p90 / p99 in ms at {count(replicas, 'replica')}: {told}."
+        drawing = spread_panel(f"latency-{replicas}", alt, marks)
+        panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, drawing))
+    return Figure(
+        id="latency",
+        title="Response time",
+        caption=f"p50, p90 and p99, {load_words(run)}.{left_out(drawn)}",
+        reading="The filled mark is the median, the thick line its 95 % interval over blocks; the strokes are p90 and "
+        "p99. Further left is better.",
+        key=series_key(drawn),
+        panels=tuple(panels),
+    )
+
+
+def recognising(run: Run, drawn: Sequence[Line]) -> Figure:
+    """Return the median time to recognise the user, shortest first, without the control, which recognises nobody."""
+    panels = []
+    for replicas in replica_counts(drawn):
+        here = [(line, each) for line in drawn if (each := at(line, replicas)) and not each.refused]
+        here = [(line, each) for line, each in here if each.cell.scheme != "control" and each.value("auth_p50_us")]
+        here.sort(key=lambda pair: pair[1].value("auth_p50_us") or 0.0)
+        marks = [
+            Mark(line.name, (each.value("auth_p50_us") or 0.0,), line.ink, span(each.estimates["auth_p50_us"]))
+            for line, each in here
+        ]
+        if marks:
+            told = joined(f"{mark.name} {number(mark.values[0])}" for mark in marks)
+            alt = f"Median auth time in us at {count(replicas, 'replica')}: {told}."
+            drawing = spread_panel(f"auth-{replicas}", alt, marks)
+            panels.append(Drawing(f"{count(replicas, 'replica')} (us, log scale)", alt, drawing))
+    return Figure(
+        id="auth",
+        title="Time to recognise the user",
+        caption=f"Median of what each replica says of itself (Server-Timing), store included; {load_words(run)}."
+        f"{left_out(drawn)}",
+        reading="Shortest first; the thick line is the 95 % interval over blocks.",
+        key=series_key(drawn),
+        panels=tuple(panels),
+    )
+
+
+def span(estimate: Estimate) -> tuple[float, float] | None:
+    """Return the interval of an estimate, if it has one."""
+    return None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
 
 
 def _told(drawn: Sequence[Line], metric: str) -> str:
@@ -103,12 +161,7 @@ def _quantile_lines(axes: Axes, shown: Iterable[tuple[Line, CellResult]]) -> Non
         style = (0, (4, 2)) if line.dashed else "-"
         axes.plot(steps, np.quantile(times, 1 - 10**-steps), color=line.ink.light, linestyle=style, linewidth=1.8)
         reach = max(reach, float(steps[-1]))
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    ticks = [base * 10.0**power for power in range(-3, 5) for base in (1, 2, 5)]
-    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: setting(float(value))))
-    axes.yaxis.set_minor_locator(NullLocator())
+    logarithmic(axes, axes.yaxis)
     tail = [share for share in TAIL if -np.log10(1 - share) <= reach + 0.01]
     axes.set_xticks([-np.log10(1 - share) for share in tail], [f"{100 * share:g} %" for share in tail])
     axes.set_xlabel("share of requests answered within")

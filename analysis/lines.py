@@ -1,4 +1,4 @@
-"""What the figures share: their shape, and the lines of a run, one for each scheme, store and policy."""
+"""What the figures share: their shape, and the lines of a run: one a scheme, store, policy and set of options."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.estimates import CellResult
-from analysis.load import Cell, Run
-from analysis.palette import Ink, inks
-from analysis.wording import count, joined, series, setting
+from analysis.load import Run
+from analysis.palette import Ink, inks, scheme_inks
+from analysis.wording import count, joined, options_text, series, setting
+
+MOST_LINES = 6
+"""Lines that one chart can hold and a reader tell apart."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Line:
-    """The cells of one scheme, store and policy, by replicas, with the ink and the name of them all."""
+    """The cells of one scheme, store, policy and set of options, by replicas, with the ink and the name of them all."""
 
     name: str
     ink: Ink
@@ -48,29 +51,37 @@ class Line:
 
 
 def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
-    """Return the series of the figures, in the order of run.json, without the A/A duplicate and empty cells."""
+    """Return the series of the figures, in the order of run.json, without the A/A duplicate and empty cells.
+
+    Up to `MOST_LINES` each scheme and store has an ink of its own; of more, each scheme has.
+    """
     shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
-    colour = inks([each.cell for each in results])
+    cells = [each.cell for each in results]
+    keys = dict.fromkeys(_key(each) for each in shown)
+    by_store, by_scheme = inks(cells), scheme_inks(cells)
     policies = list(dict.fromkeys(each.cell.policy for each in shown))
-    keys = dict.fromkeys((each.cell.scheme, each.cell.store, each.cell.policy) for each in shown)
-    return tuple(
-        Line(
-            name=_name(key, shown, named=len(policies) > 1),
-            ink=colour[key[:2]],
-            dashed=key[2] != policies[0],
-            results=tuple(sorted((each for each in shown if _key(each) == key), key=_replicas)),
+    made = []
+    for key in keys:
+        here = tuple(sorted((each for each in shown if _key(each) == key), key=_replicas))
+        cell = here[0].cell
+        made.append(
+            Line(
+                name=f"{series(cell)}, {cell.policy}" if len(policies) > 1 else series(cell),
+                ink=by_scheme[cell.scheme] if len(keys) > MOST_LINES else by_store[cell.scheme, cell.store],
+                dashed=cell.policy != policies[0] or (len(keys) <= MOST_LINES and bool(cell.options)),
+                results=here,
+            )
         )
-        for key in keys
-    )
+    return tuple(made)
 
 
-def _name(key: tuple[str, str, str], results: Sequence[CellResult], *, named: bool) -> str:
-    cell: Cell = next(each.cell for each in results if _key(each) == key)
-    return f"{series(cell)}, {cell.policy}" if named else series(cell)
+def crowded(drawn: Sequence[Line]) -> bool:
+    """Whether there are more lines than one chart can hold, so that rows with names stand in their place."""
+    return len(drawn) > MOST_LINES
 
 
-def _key(result: CellResult) -> tuple[str, str, str]:
-    return result.cell.scheme, result.cell.store, result.cell.policy
+def _key(result: CellResult) -> tuple[str, str, str, str]:
+    return result.cell.scheme, result.cell.store, result.cell.policy, options_text(result.cell.options)
 
 
 def _replicas(result: CellResult) -> int:
@@ -106,5 +117,7 @@ def left_out(drawn: Sequence[Line]) -> str:
 
 
 def series_key(drawn: Sequence[Line]) -> tuple[tuple[str, str], ...]:
-    """Return the key to the lines: ink and name."""
+    """Return the key to the lines: ink and name; of crowded ones the ink of each scheme."""
+    if crowded(drawn):
+        return tuple(dict.fromkeys((line.ink.name, line.results[0].cell.scheme) for line in drawn))
     return tuple((line.ink.name + (" dashed" if line.dashed else ""), line.name) for line in drawn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ class Cell:
     policy: str
     duplicate_of: str | None
     load: Mapping[str, Any]
+    options: Mapping[str, str] = field(default_factory=dict)  # what differs from its default, name to value
+    shared: bool = True  # every replica accepts what another issued
+    lags: bool = False  # ... a moment later only
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,10 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         policy=str(entry["policy"]),
         duplicate_of=entry.get("duplicate_of"),
         load=entry.get("load", load),
+        options={str(name): str(value) for name, value in entry.get("options", {}).items()},
+        # runs from before these fields existed had no store but memory that was not shared, and none that lagged
+        shared=bool(entry.get("shared", entry["store"] != "memory")),
+        lags=bool(entry.get("lags", False)),
     )
 
 

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 ADMINISTRATION = frozenset({"hello", "client", "info", "config", "ping", "auth", "select", "command"})
 """Store commands that set a connection up or read the store's own state: not counted as work."""
+STATEMENTS = ("postgres",)
+"""Stores whose commands are SQL statements: there SELECT is the work itself, and chooses no database."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ METRICS = (
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
     Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
     Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
+    Metric(
+        "store_bytes_in_per_request", "to the store", "octets", "Bytes", "read by the store per request, as it counts"
+    ),
+    Metric("store_bytes_out_per_request", "from the store", "octets", "Bytes", "written by the store per request"),
     Metric("request_bytes", "request", "octets", "Bytes", "sent per request, head and body"),
     Metric("response_bytes", "response", "octets", "Bytes", "received per request, head and body"),
     Metric("credential_bytes", "credential", "octets", "Bytes", "the header line that carries the credential"),
@@ -85,6 +91,12 @@ class Measurement:
     response_ms: Floats
     octets: Octets
     requests_by_replica: Mapping[str, int]
+    requests: int
+    """Sent in the measured phase."""
+    commands: Mapping[str, int] | None
+    """What the store counted, by name, connection set-up apart; None where no server counts."""
+    node_commands: Mapping[str, int]
+    """The same in all by node, of a store of several."""
     fault: str | None
     """Why the trial must not count although the harness found no fault; None if there is nothing."""
 
@@ -110,7 +122,9 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "error_ratio": _ratio(int(np.isin(outcome, [contract.ERROR, contract.TIMEOUT, contract.FAILED]).sum()), count),
         "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
         "store_p50_us": None if cell.store == "none" else _server_p50_us(column["store_ns"][answered]),
-        "store_commands_per_request": _ratio(_commands(trial), count),
+        "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
+        "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
+        "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
         "request_bytes": octets.credential + octets.request_head + octets.request_body,
         "response_bytes": octets.response_head + octets.response_body,
         "credential_bytes": octets.credential,
@@ -125,6 +139,12 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         response_ms=response_ms,
         octets=octets,
         requests_by_replica=_by_replica(column["replica"][answered]),
+        requests=count,
+        commands=None if trial.store is None else _work(trial, cell),
+        node_commands={
+            name: sum(_without_administration(counted, cell).values())
+            for name, counted in ((trial.store or {}).get("nodes") or {}).items()
+        },
         fault=_fault(trial, count, int((~sent).sum()), int(answered.sum())),
     )
 
@@ -162,10 +182,21 @@ def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
     return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
 
 
-def _commands(trial: Trial) -> int:
-    """Return the commands that the store counted in the measured phase, connection set-up apart."""
-    counted = {} if trial.store is None else trial.store.get("commands") or {}
-    return sum(n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION)
+def _work(trial: Trial, cell: Cell) -> dict[str, int]:
+    """Return the commands that the store counted in the measured phase, by name, connection set-up apart."""
+    return {} if trial.store is None else _without_administration(trial.store.get("commands") or {}, cell)
+
+
+def _without_administration(counted: Mapping[str, int], cell: Cell) -> dict[str, int]:
+    if cell.store in STATEMENTS:
+        return dict(counted)
+    return {name: n for name, n in counted.items() if name.lower().split("|")[0] not in ADMINISTRATION}
+
+
+def _store_octets(trial: Trial, name: str, requests: int) -> float | None:
+    """Return what the store counted of octets per request; None where it does not count, as in older runs."""
+    counted = None if trial.store is None else trial.store.get(name)
+    return None if counted is None else _ratio(counted, requests)
 
 
 def _cpu_us(trial: Trial, requests: int) -> dict[str, float | None]:

@@ -36,6 +36,16 @@ SPARE = (
     Ink("spare-5", "#6a51a3", "#b3a2ea", ">"),
     Ink("spare-6", "#8c2d19", "#e58a76", "p"),
 )
+SCHEMES = {
+    "control": KNOWN["control", "none"],
+    "session": KNOWN["session", "redis"],
+    "token": KNOWN["token", "none"],
+    "hybrid": SPARE[0],
+    "signed_cookie": SPARE[1],
+    "flask-session": SPARE[4],
+    "flask-jwt-extended": SPARE[3],
+}
+"""One ink a scheme, where a run has more lines than can be told apart: there each row bears its name."""
 TEXT = Ink("text", "#1c2128", "#e6e9ee")
 MUTED = Ink("muted", "#5a6270", "#a0a8b5")
 GRID = Ink("grid", "#dfe3e8", "#363c46")
@@ -56,3 +66,12 @@ def inks(cells: Sequence[Cell]) -> dict[tuple[str, str], Ink]:
     unknown = [each for each in series if each not in KNOWN]
     spare = {each: SPARE[index % len(SPARE)] for index, each in enumerate(unknown)}
     return {each: KNOWN.get(each) or spare[each] for each in series}
+
+
+def scheme_inks(cells: Sequence[Cell]) -> dict[str, Ink]:
+    """Return the ink of each scheme of a run; those without one of their own take what is left of the spare ones."""
+    schemes = list(dict.fromkeys(cell.scheme for cell in cells))
+    left = [ink for ink in SPARE if ink not in SCHEMES.values()]
+    unknown = [each for each in schemes if each not in SCHEMES]
+    spare = {each: left[index % len(left)] for index, each in enumerate(unknown)}
+    return {each: SCHEMES.get(each) or spare[each] for each in schemes}

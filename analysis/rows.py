@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from analysis.drawing import band, note, panel, rows
+from analysis.drawing import band, note, panel, rows, rows_under_names
 from analysis.palette import MUTED, PARTS, TEXT, Ink
-from analysis.wording import number, percent
+from analysis.wording import number, percent, setting
 
 ROW = 27
 """Height of a row in SVG units."""
+NAMED_ROW = 38
+"""Height of a row whose name stands above it."""
+FEWEST_TICKS, MOST_TICKS = 3, 9
+LONG = 22
+"""Letters above which names do not stand beside their rows: there they would take half of a phone's width."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,17 @@ def stacked_panel(name: str, alt: str, bars: Sequence[Bar]) -> str:
     reach = max((max(sum(bar.parts), bar.span[1] if bar.span else 0.0) for bar in bars), default=0.0) or 1.0
     with panel(name, alt, height=_height(names), left=_left(names), bottom=28) as made:
         for row, bar in enumerate(bars):
-            _draw_bar(made.axes, row, bar)
-        rows(made.axes, names)
+            _draw_bar(made.axes, row, bar, 0.36 if _long(names) else 0.6)
+        _name_rows(made.axes, names)
         made.axes.set_xlim(0, reach * 1.24)
         made.axes.xaxis.set_major_locator(MaxNLocator(4))
     return made.svg
 
 
-def _draw_bar(axes: Axes, row: int, bar: Bar) -> None:
+def _draw_bar(axes: Axes, row: int, bar: Bar, height: float) -> None:
     start = 0.0
     for part, ink in zip(bar.parts, PARTS, strict=False):
-        axes.barh(row, part, left=start, height=0.6, color=(bar.ink or ink).light, linewidth=0)
+        axes.barh(row, part, left=start, height=height, color=(bar.ink or ink).light, linewidth=0)
         start += part
     end = start
     if bar.span:
@@ -89,7 +96,7 @@ def marks_panel(
                 markersize=6,
                 color=mark.ink.light,
             )
-        rows(axes, names)
+        _name_rows(axes, names)
         _centre(axes, marks, line, shaded or 0.2)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         if shares:
@@ -104,10 +111,68 @@ def _centre(axes: Axes, marks: Sequence[Mark], line: float, least: float) -> Non
     axes.set_xlim(max(0.0, line - reach), line + reach)
 
 
+def spread_panel(name: str, alt: str, marks: Sequence[Mark]) -> str:
+    """Return the SVG of rows on a logarithmic axis: the first value with its interval, the others as hollow marks."""
+    names = [mark.name for mark in marks]
+    with panel(name, alt, height=_height(names), left=_left(names), bottom=28) as made:
+        axes = made.axes
+        for row, mark in enumerate(marks):
+            colour = mark.ink.light
+            axes.hlines(row, min(mark.values), max(mark.values), color=colour, linewidth=1, alpha=0.5)
+            if mark.span:
+                axes.hlines(row, *mark.span, color=colour, linewidth=3)
+            axes.plot(mark.values[:1], [row], linestyle="none", marker=mark.ink.marker, markersize=6, color=colour)
+            axes.plot(
+                mark.values[1:],
+                [row] * (len(mark.values) - 1),
+                linestyle="none",
+                marker="|",
+                markersize=9,
+                markeredgewidth=1.6,
+                color=colour,
+            )
+            if len(mark.values) == 1:
+                note(axes, max(mark.values[0], mark.span[1] if mark.span else 0.0), row, number(mark.values[0]))
+        _name_rows(axes, names)
+        logarithmic(axes, axes.xaxis)
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, high * (high / low) ** 0.12)  # room for what stands beside the last mark
+    return made.svg
+
+
+def logarithmic(axes: Axes, axis: Axis) -> None:
+    """Make an axis logarithmic with plain numbers: 1, 2, 5 and their tens."""
+    along_x = axis is axes.xaxis
+    (axes.set_xscale if along_x else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if along_x else axes.get_ylim()
+    ticks = [base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    if len(shown) < FEWEST_TICKS:
+        finer = [base * 10.0**power for power in range(-3, 7) for base in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+        shown = [tick for tick in finer if low <= tick <= high]
+    axis.set_major_locator(FixedLocator([tick for tick in shown if len(shown) <= MOST_TICKS or _is_power(tick)]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: setting(float(value))))
+    axis.set_minor_locator(NullLocator())
+
+
+def _is_power(tick: float) -> bool:
+    return float(np.log10(tick)).is_integer()
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    (rows_under_names if _long(names) else rows)(axes, list(names))
+
+
+def _long(names: Sequence[str]) -> bool:
+    return max((len(name) for name in names), default=0) > LONG
+
+
 def _height(names: Sequence[str]) -> int:
-    return 28 + 14 + ROW * max(len(names), 2)
+    return 28 + 14 + (NAMED_ROW if _long(names) else ROW) * max(len(names), 2)
 
 
 def _left(names: Sequence[str]) -> int:
     """Return the room for the names: some 6.4 units a letter at the panel's font size, less than half the panel."""
+    if _long(names):
+        return 14
     return min(170, 14 + round(6.4 * max((len(name) for name in names), default=0)))

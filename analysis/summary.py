@@ -13,9 +13,11 @@ from typing import Any
 from analysis.answer import LATENCY, answer
 from analysis.compare import Comparison, compare_run, noise_floor
 from analysis.estimates import CellResult, estimate_run
-from analysis.findings import Finding, findings
+from analysis.finding import Finding
+from analysis.findings import findings
 from analysis.load import Run
 from analysis.metrics import METRICS
+from analysis.prices import price_findings
 
 FORMAT = 1
 
@@ -42,7 +44,7 @@ def analyse(run: Run) -> Analysis:
         comparisons=comparisons,
         noise=noise,
         answer=answer(run, results, comparisons, noise.get(LATENCY)),
-        findings=findings(run, results, comparisons),
+        findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
     )
 
 
@@ -85,11 +87,15 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "store": cell.store,
         "replicas": cell.replicas,
         "policy": cell.policy,
+        "options": dict(cell.options),
+        "shared": cell.shared,
+        "lags": cell.lags,
         "duplicate_of": cell.duplicate_of,
         "load": dict(cell.load),
         "valid_blocks": result.valid_blocks,
         "invalid_blocks": result.invalid_blocks,
         "invalid_reasons": dict(result.invalid_reasons),
+        "store_commands_whole": result.whole_commands,
         "metrics": {
             name: {"value": figure.value, "low": figure.low, "high": figure.high}
             for name, figure in result.estimates.items()

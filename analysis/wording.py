@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from analysis.compare import Comparison
 from analysis.estimates import Estimate
 from analysis.load import Cell
+
+SCHEMES = {
+    "token": "tokens",
+    "session": "sessions",
+    "hybrid": "hybrid tokens",
+    "signed_cookie": "Flask's signed cookies",
+    "flask-session": "Flask-Session",
+    "flask-jwt-extended": "Flask-JWT-Extended",
+    "control": "control (no authentication)",
+}
+STORES = {
+    "memory": " in per-process memory",
+    "file": " in files",
+    "sqlite": " in SQLite",
+    "postgres": " on PostgreSQL",
+    "redis": " on Redis",
+    "redis-cluster": " on a Redis cluster",
+    "replicated": " on replicated Redis",
+}
+"""Names in sentences; a scheme or store that has none here goes by its own."""
+_OPTIONS = {
+    "algorithm": "{}",
+    "carrier": "{}",
+    "claims_bytes": "{} B claims",
+    "revocation": "{}",
+    "verify_cache": "verify cache",
+    "tls": "TLS",
+    "access_ttl_s": "access {} s",
+    "grace_s": "grace {} s",
+    "shards": "{} shards",
+}
+"""Options in words; one that has none here goes by its name and value. Only what is not the default is told."""
 
 NOTHING = "–"  # noqa: RUF001 - a dash, as in a printed table
 """Shown where a metric does not apply."""
@@ -20,9 +52,9 @@ def number(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{decimals}f}"
     exact = math.isclose(value, round(value), rel_tol=1e-9)
-    return f"{value:,.0f}" if exact else text
+    text = f"{value:,.0f}" if exact else f"{value:,.{decimals}f}"
+    return text.replace("-", "−")  # noqa: RUF001 - a minus sign, not a hyphen
 
 
 def setting(value: float | None) -> str:
@@ -69,14 +101,44 @@ def signed_percent(ratio: float | None) -> str:
     return f"{sign}{number(100 * abs(ratio - 1), 2)} %"
 
 
+def signed(value: float) -> str:
+    """Return a difference with its sign: `+12.1`, `−3`."""  # noqa: RUF002 - the minus is meant
+    sign = "+" if value >= 0 else "−"  # noqa: RUF001 - a minus sign, not a hyphen
+    return f"{sign}{number(abs(value))}"
+
+
 def count(n: int, noun: str) -> str:
     """Return `1 replica`, `4 replicas`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def count_of(value: float, noun: str) -> str:
+    """Return a measured number of things: `1 command`, `1.02 commands`."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def options_text(options: Mapping[str, str]) -> str:
+    """Return options in words: `ES256, cookie`, `touch never`, `TLS`; empty for none."""
+    return ", ".join(
+        _OPTIONS.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items()
+    )
+
+
+def option_value(name: str, value: str) -> str:
+    """Return one option in words."""
+    return options_text({name: value})
+
+
+def _plain(value: str) -> str:
+    return f"{int(value):,}" if value.isdecimal() else value
+
+
 def series(cell: Cell) -> str:
-    """Return what a cell measures apart from its replicas: `session · redis`, `token`."""
-    return cell.scheme if cell.store == "none" else f"{cell.scheme} · {cell.store}"
+    """Return what a cell measures apart from its replicas: `session · redis, touch never`, `token ES256, cookie`."""
+    told = options_text(cell.options)
+    if cell.store == "none":
+        return f"{cell.scheme} {told}" if told else cell.scheme
+    return f"{cell.scheme} · {cell.store}" + (f", {told}" if told else "")
 
 
 def label(cell: Cell, *, policy: bool = False) -> str:
@@ -88,11 +150,15 @@ def label(cell: Cell, *, policy: bool = False) -> str:
 
 
 def subject(cell: Cell) -> str:
-    """Return a cell as the subject of a sentence: `tokens`, `sessions on redis`, `control`."""
-    plain = {"token": "tokens", "session": "sessions", "control": "control (no authentication)"}
-    named = plain.get(cell.scheme, cell.scheme)
-    place = {"none": "", "memory": " in per-process memory", "redis": " on Redis"}.get(cell.store, f" on {cell.store}")
-    return named + place
+    """Return a cell as the subject of a sentence: `tokens`, `sessions on Redis`, `tokens (ES256)`, `control`."""
+    told = options_text(cell.options)
+    place = "" if cell.store == "none" else STORES.get(cell.store, f" on {cell.store}")
+    return SCHEMES.get(cell.scheme, cell.scheme) + place + (f" ({told})" if told else "")
+
+
+def store_name(cell: Cell) -> str:
+    """Return the store for people: `Redis`, `per-process memory`."""
+    return STORES.get(cell.store, cell.store).removeprefix(" on ").removeprefix(" in ")
 
 
 def joined(parts: Iterable[str]) -> str:

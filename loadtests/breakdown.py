@@ -141,7 +141,7 @@ def _cookie_part(headers: Mapping[str, str]) -> Part:
     from servers.schemes import session  # noqa: PLC0415 - the functions that do it
 
     def parse() -> object:
-        secret = session._cookie(headers)  # noqa: SLF001 - the part that parses
+        secret = session._secret(headers)  # noqa: SLF001 - the part that parses
         return session._stored_id(secret or "")  # noqa: SLF001 - the part that hashes
 
     return parse

@@ -58,6 +58,8 @@ class Cell:
             "policy": topology.policy,
             "threads": topology.threads,
             "options": topology.unusual,
+            "shared": topology.accepts_everywhere,
+            "lags": topology.lags,
             "duplicate_of": self.duplicate_of,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.compare import MARGIN
+from analysis.load import Run
 
 READING = (
     (
@@ -35,8 +36,8 @@ READING = (
     (
         "Verdicts",
         (
-            "Comparisons are paired by block. Faster or slower: the paired t test, corrected "
-            "for all comparisons on the "
+            "Comparisons are paired by block. Faster or slower: the paired t test, corrected for all comparisons that "
+            "answer the same question on the "
             f"metric (Holm 1979), is below 5 %. Equivalent: the whole interval lies within {100 * MARGIN:g} %. "
             "Inconclusive: this run cannot tell. Unstable: the difference is no larger than one that this run found "
             "between two identical cells. Of CPU the report says less and more."
@@ -59,22 +60,39 @@ READING = (
     ),
 )
 
-LIMITS = (
+_MACHINE = (
     "Everything ran on one machine over loopback: a store that is far away costs more than here.",
     (
-        "Load generator, balancer, store and replicas share one machine. Without a quota, "
-        "more replicas on the same cores is "
-        "contention, not scaling."
+        "Load generator, balancer, store and replicas share one machine. Without a quota, more replicas on the same "
+        "cores is contention, not scaling."
     ),
     (
-        "A trial lasts seconds. Its p99 rests on the slowest few requests of each block, "
-        "so small differences in p99 mean "
-        "nothing, and slow effects such as memory growth do not show."
-    ),
-    "HTTP/1.1 without TLS: HTTP/2 would shrink a repeated header to about a byte.",
-    (
-        "Connections are kept alive and the endpoint does almost no work, which makes "
-        "authentication a larger share of a "
-        "request than in most applications."
+        "A trial lasts seconds. Its p99 rests on the slowest few requests of each block, so small differences in p99 "
+        "mean nothing, and slow effects such as memory growth do not show."
     ),
 )
+_PLAIN = "HTTP/1.1 without TLS: HTTP/2 would shrink a repeated header to about a byte."
+_SOME_TLS = (
+    "HTTP/1.1, with TLS only where a cell says so: HTTP/2 would shrink a repeated header to about a byte. Connections "
+    "are kept, so the price of TLS is that of encrypting, not of handshakes."
+)
+_ALL_TLS = (
+    "HTTP/1.1 over TLS in every cell: HTTP/2 would shrink a repeated header to about a byte. Connections are kept, so "
+    "handshakes are not in the figures."
+)
+_LAG = (
+    "A store that lags is as late as one machine makes it: between machines the copies are further behind, and more "
+    "requests meet one that does not know the session yet."
+)
+_LOAD = (
+    "Connections are kept alive and the endpoint does almost no work, which makes authentication a larger share of a "
+    "request than in most applications."
+)
+
+
+def limits(run: Run) -> tuple[str, ...]:
+    """Return what the figures of this run cannot say, by what its cells were."""
+    secured = [cell.options.get("tls") == "on" for cell in run.cells]
+    wire = _ALL_TLS if all(secured) else _SOME_TLS if any(secured) else _PLAIN
+    late = (_LAG,) if any(cell.lags for cell in run.cells) else ()
+    return (*_MACHINE, wire, *late, _LOAD)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from analysis.lines import Figure
-from analysis.report.model import Entry, Report, Table
+from analysis.report.model import Report
+from analysis.report.table import Entry, Table
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:

@@ -7,35 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.compare import MARGIN, Comparison, by_metric
+from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
-from analysis.findings import Finding
+from analysis.finding import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
-from analysis.report.guide import LIMITS, READING
+from analysis.pairs import QUESTIONS
+from analysis.report.guide import READING, limits
+from analysis.report.store_tables import command_tables, price_tables
+from analysis.report.table import Entry, Table
 from analysis.summary import Analysis
-from analysis.wording import NOTHING, interval, joined, label, number, percent, setting
+from analysis.wording import NOTHING, count, interval, joined, label, number, options_text, percent, setting
 
 RATIOS = ("refused_ratio", "error_ratio")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A field of a table: what it says, the small print under it, and the verdict it is (for its look)."""
-
-    text: str
-    small: str = ""
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table whose first column names its rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,13 +49,17 @@ def build(analysis: Analysis) -> Report:
         answer=analysis.answer,
         findings=analysis.findings,
         asked=tuple(_asked(run)),
-        metrics=tuple(_metric_tables(analysis.results)),
+        metrics=(
+            *_metric_tables(analysis.results),
+            *command_tables(analysis.results),
+            *price_tables(analysis.results),
+        ),
         comparisons=tuple(_comparison_tables(analysis)),
         noise=_noise_table(analysis),
         validity=_validity_table(run, analysis.results),
         machine=tuple(_machine(document)),
         reading=READING,
-        limits=LIMITS,
+        limits=limits(run),
     )
 
 
@@ -83,6 +71,9 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
     yield "Schemes", joined(schemes)
     yield "Session stores", joined(stores) or NOTHING
+    options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
+    if options:
+        yield "Options that differ from their defaults", "; ".join(options)
     yield "Replicas", joined(str(each) for each in sorted({cell.replicas for cell in cells}))
     yield "Balancing", joined(dict.fromkeys(cell.policy for cell in cells))
     yield (
@@ -125,6 +116,8 @@ def _figure(result: CellResult, metric: Metric) -> Entry:
     found = result.estimates[metric.name]
     if metric.name in RATIOS:
         return Entry(percent(found.value), _percent_interval(found.low, found.high))
+    if metric.name == "store_commands_per_request" and result.in_process:
+        return Entry("in process")
     return Entry(number(found.value), "" if found.low is None else interval(found.low, found.high))
 
 
@@ -140,15 +133,12 @@ def _cell_name(result: CellResult, results: Sequence[CellResult]) -> str:
 
 def _comparison_tables(analysis: Analysis) -> Iterable[Table]:
     names = {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
-    for metric, made in by_metric(analysis.comparisons).items():
-        if made:
-            yield Table(
-                title=f"{BY_NAME[metric].title}, {len(made)} comparisons",
-                columns=("cell against baseline", "verdict", "ratio (95 % interval)", "corrected p", "blocks"),
-                rows=tuple(
-                    (Entry(names[each.cell], f"against {names[each.baseline]}"), *_judged(each)) for each in made
-                ),
-            )
+    for metric, question, made in by_question(analysis.comparisons):
+        yield Table(
+            title=f"{BY_NAME[metric].title}, {QUESTIONS[question]}: {count(len(made), 'comparison')}",
+            columns=("cell against baseline", "verdict", "ratio (95 % interval)", "corrected p", "blocks"),
+            rows=tuple((Entry(names[each.cell], f"against {names[each.baseline]}"), *_judged(each)) for each in made),
+        )
 
 
 def _judged(comparison: Comparison) -> tuple[Entry, ...]:

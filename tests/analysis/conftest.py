@@ -42,20 +42,41 @@ class Plan:
     )
     block_noise: float = 0.02
     seed: int = 7
+    extra: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
+    """Further cells: scheme, store, options."""
+
+
+IN_PROCESS = ("memory", "file", "sqlite")
+STORE_US = {"memory": 5, "file": 40, "sqlite": 60, "postgres": 400, "redis": 110, "redis-cluster": 170, "memcached": 95}
+TOUCHING = {"postgres": 2, "memcached": 2}
+"""Commands of a request whose session slides, where that is not 1."""
+
+
+def counted(cell: Mapping[str, Any]) -> bool:
+    return cell["store"] not in ("none", *IN_PROCESS)
+
+
+def commands_per_request(cell: Mapping[str, Any]) -> int:
+    return 1 if cell.get("options", {}).get("touch") == "never" else TOUCHING.get(cell["store"], 1)
 
 
 def quick_cells(plan: Plan) -> list[dict[str, Any]]:
+    made = [(scheme, store, {}) for scheme, store in plan.series] + list(plan.extra)
     cells = [
         {
-            "id": f"{scheme}-{store}-{replicas}r-{policy}",
+            "id": "-".join((scheme, store, f"{replicas}r", policy))
+            + "".join(f".{name}-{value}" for name, value in options.items()),
             "scheme": scheme,
             "store": store,
             "replicas": replicas,
             "policy": policy,
             "threads": 4,
+            "options": dict(options),
+            "shared": store not in IN_PROCESS,
+            "lags": store == "replicated",
             "duplicate_of": None,
         }
-        for scheme, store in plan.series
+        for scheme, store, options in made
         for replicas in plan.replicas
         for policy in plan.policies
     ]
@@ -113,7 +134,8 @@ def run_document(plan: Plan) -> dict[str, Any]:
 def sample_columns(cell: Mapping[str, Any], plan: Plan, rng: np.random.Generator) -> dict[str, Any]:
     """Samples of one trial: 40 logins, 100 warm-up and `REQUESTS` measured requests, two of ten users busy."""
     count = 140 + REQUESTS
-    typical = plan.typical_ms[cell["scheme"], cell["store"]] * (1 + 0.1 * (cell["replicas"] - 1))
+    typical = plan.typical_ms.get((cell["scheme"], cell["store"]), 1.4) * (1 + 0.1 * (cell["replicas"] - 1))
+    typical += 0.1 * (commands_per_request(cell) - 1) if counted(cell) else 0
     typical *= float(np.exp(rng.normal(0, plan.block_noise)))
     service = (typical * 1e6 * np.exp(rng.normal(0, 0.35, count))).astype(np.int64)
     due = (np.cumsum(rng.exponential(1 / 200, count)) * 1e9).astype(np.int64) + 10**9
@@ -121,7 +143,11 @@ def sample_columns(cell: Mapping[str, Any], plan: Plan, rng: np.random.Generator
     lateness = np.where(busy, rng.exponential(0.8e6, count), rng.exponential(0.05e6, count)).astype(np.int64)
     started = due + lateness
     replica = np.arange(count) % cell["replicas"]
-    lost = (cell["store"] == "memory") & (replica != 0)
+    lost = (cell["store"] in IN_PROCESS) & (replica != 0)
+    spent = STORE_US.get(cell["store"], 120) * commands_per_request(cell) if cell["store"] != "none" else 0
+    spent_ns = (1e3 * spent * np.exp(rng.normal(0, 0.2, count))).astype(np.int64)
+    check_us = {"ES256": 160, "RS256": 100, "EdDSA": 190}.get(cell["options"].get("algorithm"), 30)
+    credential = CREDENTIAL_BYTES.get(cell["scheme"], 200) + int(cell["options"].get("claims_bytes", 0))
     outcome = np.where(lost, contract.REFUSED, contract.OK)
     return {
         "due_ns": due,
@@ -135,21 +161,21 @@ def sample_columns(cell: Mapping[str, Any], plan: Plan, rng: np.random.Generator
         "status": np.where(lost, 401, 200),
         "outcome": outcome.tolist(),
         "replica": [f"replica-{number}" for number in replica],
-        "request_head_bytes": np.full(count, 150 + CREDENTIAL_BYTES[cell["scheme"]]),
+        "request_head_bytes": np.full(count, 150 + credential),
         "request_body_bytes": np.zeros(count, dtype=int),
         "response_head_bytes": np.full(count, 260),
         "response_body_bytes": np.where(lost, 120, 96),
-        "credential_bytes": np.full(count, CREDENTIAL_BYTES[cell["scheme"]]),
-        "auth_ns": rng.integers(20_000, 40_000, count),
-        "store_ns": rng.integers(100_000, 200_000, count) if cell["store"] == "redis" else np.zeros(count, dtype=int),
+        "credential_bytes": np.full(count, credential),
+        "auth_ns": spent_ns + rng.integers(900 * check_us, 1100 * check_us, count),
+        "store_ns": spent_ns,
         "queue_ns": rng.integers(100_000, 200_000, count),
         "connection_reused": np.ones(count, dtype=bool),
     }
 
 
 def trial_document(cell: Mapping[str, Any], block: int, position: int, rng: np.random.Generator) -> dict[str, Any]:
-    redis = cell["store"] == "redis"
-    cpu_us = {"control": 180, "session": 320 if redis else 200, "token": 270}[cell["scheme"]]
+    served = counted(cell)
+    cpu_us = {"control": 180, "session": 320 if served else 200}.get(cell["scheme"], 270)
     components = {
         f"replica-{number}": {
             "kind": "replica",
@@ -160,13 +186,22 @@ def trial_document(cell: Mapping[str, Any], block: int, position: int, rng: np.r
         for number in range(cell["replicas"])
     }
     components["haproxy"] = {"kind": "balancer", "cpu_ns": 30_000 * REQUESTS, "rss_bytes": 9_000_000, "pids": 1}
-    if redis:
+    asked = commands_per_request(cell) * REQUESTS
+    if served:
         components["valkey"] = {"kind": "store", "cpu_ns": 25_000 * REQUESTS, "rss_bytes": 8_000_000, "pids": 1}
     store = {
-        "commands": {"getex": REQUESTS},
+        "commands": {
+            "select" if cell["store"] == "postgres" else "getex": asked,
+            "info": 2 * (cell["store"] == "redis"),
+        },
         "memory_bytes": 1_200_000,
         "memory_bytes_before_login": 1_180_000,
-        "sessions": 40,
+        "keys": 40,
+        "bytes_in": 70 * asked if cell["store"] != "postgres" else None,
+        "bytes_out": 210 * asked if cell["store"] != "postgres" else None,
+        "nodes": {f"node-{n}": {"getex": asked // 4 * (1 + (n == 2)), "info": 2} for n in range(3)}
+        if cell["store"] == "redis-cluster"
+        else {},
     }
     return {
         "format": 1,
@@ -191,9 +226,9 @@ def trial_document(cell: Mapping[str, Any], block: int, position: int, rng: np.r
         },
         "machine": {"steal_share": 0.001, "busy_share": 0.4, "loadavg_1m": 0.6},
         "components": components,
-        "store": store if redis else None,
+        "store": store if served else None,
         "balancer": {"requests": {f"replica-{n}": REQUESTS // cell["replicas"] for n in range(cell["replicas"])}},
-        "verified": {"unauthenticated_me": 401, "authenticated_me": 200, "store_commands_per_lookup": int(redis)},
+        "verified": {"unauthenticated_me": 401, "authenticated_me": 200, "store_commands_per_lookup": int(served)},
         "seconds": {"start": 1.2, "login": 0.3, "total": 5.1},
     }
 
@@ -222,6 +257,16 @@ def write_run(folder: Path, plan: Plan) -> Path:
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quick experiment, whole; read only (tests that change a run use `build_run`)."""
     return write_run(tmp_path_factory.mktemp("results") / "quick", Plan())
+
+
+@pytest.fixture(scope="session")
+def stores_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stores experiment, whole: every store with and without sliding expiry; read only."""
+    stores = ("memory", "file", "sqlite", "postgres", "redis", "redis-cluster", "memcached", "replicated")
+    series = (("control", "none"), *(("session", store) for store in stores), ("token", "none"))
+    never = tuple(("session", store, {"touch": "never"}) for store in stores)
+    plan = Plan(series=series, extra=never, typical_ms={("control", "none"): 1.0, ("token", "none"): 1.25})
+    return write_run(tmp_path_factory.mktemp("results") / "stores", plan)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_summary_is_strict_json_in_the_documented_shape(analysis: Analysis) -> N
     assert document["format"] == 1
     assert {"run", "cells", "comparisons", "noise_floor", "findings"} <= set(document)
     assert len(document["cells"]) == 9
-    comparison = {"metric", "cell", "baseline", "ratio", "low", "high", "p", "p_holm", "verdict", "blocks"}
+    comparison = {"metric", "cell", "baseline", "ratio", "low", "high", "p", "p_holm", "verdict", "blocks", "question"}
     assert all(set(each) == comparison for each in document["comparisons"])
     assert all(cell["valid_blocks"] == 3 and cell["invalid_blocks"] == 0 for cell in document["cells"])
 

@@ -102,12 +102,12 @@ def test_nothing_secret_is_kept(small_run: Path):
 
 
 def _keys(value: object) -> set[str]:
-    """Names of fields, but for those below a table whose names are data (components, commands, packages)."""
+    """Names of fields, but for those below a table whose names are data (components, commands, options, packages)."""
     if isinstance(value, list):
         return set().union(*map(_keys, value))
     if not isinstance(value, dict):
         return set()
-    named_by_data = ("components", "commands", "requests", "packages", "binaries", "outcomes")
+    named_by_data = ("components", "commands", "nodes", "options", "requests", "packages", "binaries", "outcomes")
     return set(value).union(*(_keys(below) for name, below in value.items() if name not in named_by_data))
 
 

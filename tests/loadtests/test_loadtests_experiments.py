@@ -1,0 +1,40 @@
+"""The experiments of many stores and of many options: which cells they are, and that they end in time."""
+
+import pytest
+
+from loadtests.matrix import experiment_names, load_experiment
+from topology.spec import store_names
+
+_START_AND_STOP_S = 2.5  # of a cell, on two idle cores; the slowest stores take a second more, the quickest one less
+_LONGEST_S = 15 * 60
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_it_ends_in_time(name: str):
+    experiment = load_experiment(name, {})
+    trials = experiment.blocks * len(experiment.cells)
+    assert trials * (experiment.load.warm_up_s + experiment.load.duration_s + _START_AND_STOP_S) < _LONGEST_S
+    assert experiment.blocks >= 3  # two give an interval that says nothing
+
+
+def test_stores_has_every_store_at_1_and_4_replicas_with_and_without_sliding():
+    cells = load_experiment("stores", {}).cells
+    sessions = {(each.topology.store, each.topology.replicas, *each.topology.unusual) for each in cells}
+    for store in store_names():
+        for replicas in (1, 4):
+            assert {(store, replicas), (store, replicas, "touch")} <= sessions
+    said = {cell.topology.store: cell.as_dict() for cell in cells}
+    assert {store for store, each in said.items() if not each["shared"]} == {"memory", "file", "sqlite"}
+    assert {store for store, each in said.items() if each["lags"]} == {"replicated"}
+
+
+def test_tokens_changes_one_option_at_a_time_and_has_something_to_compare_with():
+    cells = [each for each in load_experiment("tokens", {}).cells if not each.duplicate_of]
+    assert {"control", "session", "token"} == {each.topology.scheme for each in cells}
+    tokens = [each.topology.unusual for each in cells if each.topology.scheme == "token"]
+    assert {} in tokens
+    changed = {name for options in tokens for name in options}
+    assert {"algorithm", "carrier", "claims_bytes", "verify_cache", "revocation", "tls"} <= changed
+    for options in tokens:
+        without = [other for other in tokens if other.items() < options.items() and len(other) == len(options) - 1]
+        assert without or not options
