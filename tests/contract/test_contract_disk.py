@@ -23,6 +23,7 @@ from servers.session_store import Session, Store, StoreUnavailableError
 IDLE_S = 60
 USER = "user-00001"
 SWEPT = 4
+UPDATES = 250  # of each process: enough for both to be at it at once
 
 
 def a_session(name: str = "s1", user: str = USER) -> Session:
@@ -174,7 +175,7 @@ def _count_up(url: str, gate: Any, won: Any) -> None:
     gate.wait(20)
     store.create(a_session(str(os.getpid())), IDLE_S)  # into what none has opened before
     done = 0
-    while done < 40:
+    while done < UPDATES:
         old = store.load("shared", IDLE_S)
         if old is None:
             with contextlib.suppress(Exception):  # the other was first
@@ -192,7 +193,7 @@ def test_two_processes_lose_no_update(url: str) -> None:
     both = [processes.Process(target=_count_up, args=(url, gate, won)) for _ in range(2)]
     for each in both:
         each.start()
-    assert [won.get(timeout=30) for _ in both] == [40, 40]
+    assert [won.get(timeout=30) for _ in both] == [UPDATES, UPDATES]
     for each in both:
         each.join(10)
         assert each.exitcode == 0
@@ -202,7 +203,7 @@ def test_two_processes_lose_no_update(url: str) -> None:
     store = stores.open_store(url, 1000)
     shared = store.load("shared", None)
     assert shared is not None
-    assert shared.state["serial"] == 80
+    assert shared.state["serial"] == 2 * UPDATES
     assert len(store.list_by_user(USER, IDLE_S)) == 3
 
 
@@ -303,23 +304,24 @@ def test_no_name_leads_out_of_the_folder(scheme: str, tmp_path: Path, text: str)
 
 
 @contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """No file may grow, as on a disk that is full."""
+def full_disk(room_bytes: int) -> Iterator[None]:
+    """No file may grow beyond that, as on a disk that is full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_unavailable_and_recovers(store: Store) -> None:
+@pytest.mark.parametrize("room_bytes", [0, 40])
+def test_a_full_disk_is_unavailable_and_recovers(store: Store, room_bytes: int) -> None:
     store.create(a_session(), IDLE_S)
-    with full_disk():
+    with full_disk(room_bytes):
         with pytest.raises(StoreUnavailableError):
             store.create(a_session("s2"), IDLE_S)
         with pytest.raises(StoreUnavailableError):
-            store.put_mark("m1", b"x", IDLE_S)
+            store.put_mark("m1", b"x" * 50, IDLE_S)
     assert store.load("s2", IDLE_S) is None
     store.create(a_session("s2"), IDLE_S)
     assert [each.id for each in store.list_by_user(USER, IDLE_S)] == ["s1", "s2"]
@@ -349,13 +351,18 @@ def test_a_missing_folder_is_unavailable_and_recovers(scheme: str, tmp_path: Pat
     assert store.load("s1", IDLE_S) is not None
 
 
-def test_a_folder_that_is_none_is_unavailable(scheme: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_none_is_unavailable_and_recovers(scheme: str, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("this is no folder, and no database either" * 100)
     store = stores.open_store(f"{scheme}://{tmp_path}/f", 1000)
     with pytest.raises(StoreUnavailableError):
         store.load("s1", IDLE_S)
     with pytest.raises(StoreUnavailableError):
         store.create(a_session(), IDLE_S)
+    (tmp_path / "f").unlink()
+    if scheme == "file":
+        (tmp_path / "f").mkdir()
+    store.create(a_session(), IDLE_S)
+    assert store.load("s1", IDLE_S) is not None
 
 
 @contextlib.contextmanager
