@@ -7,13 +7,8 @@ WORKDIR /app
 # What servers/ imports and what that needs, no more: the rest of the lock drives load and draws reports. A name that
 # is missing here fails the build, because pip takes nothing without a hash.
 COPY requirements.lock ./
-<<<<<<< .merge_file_mpIfxr
 RUN awk -v names="argon2-cffi argon2-cffi-bindings async-timeout blinker cffi click cryptography flask granian \
  hiredis itsdangerous jinja2 markupsafe psycopg psycopg-binary pycparser pyjwt pymemcache redis typing-extensions werkzeug" \
-=======
-RUN awk -v names="argon2-cffi argon2-cffi-bindings async-timeout blinker cffi click cryptography flask granian hiredis \
- itsdangerous jinja2 markupsafe pycparser pyjwt redis typing-extensions werkzeug" \
->>>>>>> .merge_file_nUoXfz
         '/^[^ ]/ { split($1, pin, "=="); wanted = index(" " names " ", " " pin[1] " ") } wanted' \
         requirements.lock > servers.lock \
     && pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \

@@ -1,7 +1,7 @@
 """One connection to PostgreSQL that asks once and answers before a deadline, or fails.
 
-psycopg's own wrapper of libpq (`psycopg.pq`), without its connection and cursor objects: their adaptation and
-transaction keeping cost more CPU than the statement, and they wait for a silent server without end.
+psycopg's own wrapper of libpq (`psycopg.pq`), without its connection and cursor objects, which wait for a silent server
+without end, and adapt types and keep transactions where none are asked for.
 """
 
 from __future__ import annotations

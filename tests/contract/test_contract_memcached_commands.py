@@ -102,26 +102,19 @@ def test_without_the_index_a_session_still_ends_with_all(shared: Store, admin: p
     assert shared.load("s1", IDLE_S) is None
 
 
-def test_sign_ins_of_one_user_at_once_are_all_listed_or_refused(shared: Store) -> None:
+def test_sign_ins_of_one_user_at_once_are_all_listed(shared: Store) -> None:
     gate = threading.Barrier(8)
-    refused: list[StoreUnavailableError] = []
 
     def run(name: str) -> None:
         gate.wait(10)
-        try:
-            shared.create(a_session(name), IDLE_S)
-        except StoreUnavailableError as error:
-            refused.append(error)
+        shared.create(a_session(name), IDLE_S)
 
     threads = [threading.Thread(target=run, args=(f"s{number}",)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    listed = {each.id for each in shared.list_by_user("user-00001", IDLE_S)}
-    live = {f"s{number}" for number in range(8) if shared.load(f"s{number}", IDLE_S)}
-    assert listed == live
-    assert len(live) == 8 - len(refused)
+    assert sorted(each.id for each in shared.list_by_user("user-00001", IDLE_S)) == [f"s{n}" for n in range(8)]
 
 
 def test_killed_and_back(start_store_server: Any) -> None:

@@ -58,22 +58,25 @@ def backing(ground: Ground) -> Backing:
     data = ground.folder / "postgres"
     shutil.copytree(template / "data", data)
     user = _user()
+    binary = _within_reach(ground.folder.parent, user)
     if user is not None:
         _let_through(ground.folder, ground.folder.parent)
         _give(data, user)
     connections = _CONNECTIONS_PER_REPLICA * len(ground.replicas) + _SPARE_CONNECTIONS
     return Backing(
-        (postgres("postgres", port, data, user, connections),),
+        (postgres("postgres", binary, port, data, user, connections),),
         dict.fromkeys(ground.replicas, f"postgresql://{_ROLE}:{password}@{LOOPBACK}:{port}/postgres"),
         Counters(port, password),
         partial(_prepare, port, password),
     )
 
 
-def postgres(name: str, port: int, data: Path, user: pwd.struct_passwd | None, connections: int) -> Component:
+def postgres(
+    name: str, binary: Path, port: int, data: Path, user: pwd.struct_passwd | None, connections: int
+) -> Component:
     """One PostgreSQL server on loopback, on a data folder that is there, as `user` or as who starts it."""
     argv: tuple[str, ...] = (
-        binaries.find("postgres").path,
+        str(binary),
         *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", ""),
         *("-c", f"max_connections={connections}"),
         *("-c", "shared_preload_libraries=pg_stat_statements"),
@@ -181,7 +184,16 @@ def _template(parent: Path) -> Path:
         _let_through(parent)
         _give(draft, user)
     # without waiting for the disk: a template outlives no crash
-    argv = [_initdb(), "-D", str(draft / "data"), "-U", _ADMINISTRATOR, f"--pwfile={draft / _PASSWORD}", "--no-sync"]
+    # beside the server itself
+    argv = [
+        str(_within_reach(parent, user).with_name("initdb")),
+        "-D",
+        str(draft / "data"),
+        "-U",
+        _ADMINISTRATOR,
+        f"--pwfile={draft / _PASSWORD}",
+        "--no-sync",
+    ]
     argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     # as PostgreSQL itself: started as root, what it makes belongs to another
     as_user = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -195,9 +207,19 @@ def _template(parent: Path) -> Path:
     return made
 
 
-def _initdb() -> str:
-    # beside the server itself, to which PATH may have a link
-    return str(Path(binaries.find("postgres").path).resolve().parent / "initdb")
+def _within_reach(parent: Path, user: pwd.struct_passwd | None) -> Path:
+    """The server's binary where `user` can reach it, without links; from a folder such as root's own it is copied."""
+    found = binaries.find("postgres")
+    path = Path(found.path).resolve()
+    if user is None or found.source != "wheel" or all(each.stat().st_mode & 0o001 for each in path.parents):
+        return path
+    # the wheel's libraries are found by their place beside its package
+    package = path.parents[2]
+    copy = parent / "postgres-software"
+    if not copy.exists():
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(folder, copy / folder.name)
+    return copy / path.relative_to(package.parent)
 
 
 def _user() -> pwd.struct_passwd | None:
