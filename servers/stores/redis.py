@@ -107,8 +107,7 @@ class RedisStore:
             (value,) = self._ask_all(("GET", _key(id_)))
             return None if value is None else _session(id_, value)
         (value,) = self._ask_all(("GETEX", _key(id_), "EX", idle_s))
-        # built once, with the time of this access: a copy with another time costs as much again
-        return None if value is None else Session.decode(id_, time.time(), value[_TIME_DIGITS:])
+        return None if value is None else _session(id_, value).accessed(time.time())
 
     def touch(self, id_: str, idle_s: int) -> bool:
         """See `Store`."""
