@@ -45,7 +45,9 @@ def from_reply(body: bytes, set_cookies: list[bytes], earlier: Credential = NOTH
             case "bearer":
                 line = f"Authorization: Bearer {wanted['access_token']}\r\n".encode()
                 return Credential(
-                    line, refresh_body=_refresh_body(wanted) or earlier.refresh_body, lives_s=wanted.get("expires_in", 0)
+                    line,
+                    refresh_body=_refresh_body(wanted) or earlier.refresh_body,
+                    lives_s=wanted.get("expires_in", 0),
                 )
             case "cookie":
                 pair = _cookie(wanted["name"].encode(), set_cookies)

@@ -115,7 +115,7 @@ def _write_samples(environment: Environment, **_: Any) -> None:
 
 
 class VirtualUser(User):
-    """One signed-in user on one connection. Subclasses add tasks that call `me`, `profile`, `login`, `logout`, `refresh`.
+    """One signed-in user on one connection. Subclasses add tasks: `me`, `profile`, `login`, `logout`, `refresh`.
 
     Where the credential can be refreshed and is near its end, the refresh takes the place of the read that is due.
     """

@@ -21,10 +21,10 @@ _CURVES = {
     "ES256": ("P-256",),
     "ES384": ("P-384",),
     "ES512": ("P-521",),
-    "ES521": ("P-521",),  # what PyJWT and others called ES512 before they read RFC 7518 again
     "ES256K": ("secp256k1",),
     "EdDSA": ("Ed25519", "Ed448"),
 }
+_ALIASES = {"ES521": "ES512"}  # as PyJWT and RFC 7520's readers write it, after the curve
 _HMAC_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 _RSA_BITS = range(2048, 16384 + 1)  # RFC 7518, 3.3; above, one check takes as long as an attacker likes
 _PUBLIC = {"oct": (), "RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
@@ -60,8 +60,8 @@ def verification_key(jwk: Any, algorithm: str) -> VerificationKey:
     """The key that checks signatures of `algorithm`. Raises KeyRefusedError."""
     _check(jwk, algorithm, "verify")
     library = _library(algorithm)
-    key = _made(library, jwk)
-    public = key if isinstance(key, bytes) or not hasattr(key, "public_key") else key.public_key()
+    # the public half of a private key: the other is not needed, and costs a search for primes where they are left out
+    public = _made(library, {name: jwk[name] for name in _PUBLIC[jwk["kty"]] or ("k", "kty")})
 
     def verifies(message: bytes, signature: bytes) -> bool:
         return bool(library.verify(message, public, signature))
@@ -90,6 +90,11 @@ def public_jwk(jwk: Mapping[str, Any], algorithm: str) -> dict[str, str] | None:
     if not names:
         return None
     return {name: jwk[name] for name in names} | {"kid": key_id(jwk), "alg": algorithm, "use": "sig"}
+
+
+def proper_name(algorithm: Any) -> Any:
+    """As RFC 7518 writes it, where people also write it another way."""
+    return _ALIASES.get(algorithm, algorithm) if isinstance(algorithm, str) else algorithm
 
 
 def key_id(jwk: Mapping[str, Any]) -> str:
@@ -132,7 +137,7 @@ def _check(jwk: Any, algorithm: str, operation: str) -> None:
 def _check_purpose(jwk: Mapping[str, Any], algorithm: str, operation: str) -> None:
     if "kid" in jwk and not isinstance(jwk["kid"], str):
         raise KeyRefusedError("the key's kid is no text")
-    if jwk.get("alg", algorithm) != algorithm:
+    if proper_name(jwk.get("alg", algorithm)) != algorithm:
         raise KeyRefusedError(f"the key is not for {algorithm}: its alg is another")
     if jwk.get("use", "sig") != "sig":
         raise KeyRefusedError("the key is not for signatures: its use is another")
@@ -172,8 +177,9 @@ def _library(algorithm: str) -> Any:
 def _made(library: Any, jwk: Mapping[str, Any]) -> Any:
     """The library's key object. It refuses, too, a public key that somebody hands it as a secret."""
     import jwt  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
 
     try:
         return library.prepare_key(library.from_jwk(dict(jwk)))
-    except (jwt.InvalidKeyError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (jwt.InvalidKeyError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
         raise KeyRefusedError(f"the key is malformed: {error}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers import stores
+from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
 from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
@@ -33,6 +34,13 @@ class Accounts:
 
     users_db: Path
     secret_file: Path
+
+    def keys_file(self, algorithm: str) -> Path:
+        """The keys that tokens are signed with, made when first asked for; the same for every topology of a run."""
+        path = self.secret_file.with_name(f"keys-{algorithm}.json")
+        if not path.exists():
+            make_keys(path, algorithm)
+        return path
 
 
 def make_secret(path: Path) -> None:
@@ -175,10 +183,12 @@ def _backing(topology: Topology, ground: Ground) -> Backing:
 
 
 def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
+    algorithm = topology.option("algorithm")
     return {
         "AUTH_SCHEME": topology.scheme,
         "USERS_DB": str(accounts.users_db),
         "SECRET_FILE": str(accounts.secret_file),
+        **({"TOKEN_KEYS_FILE": str(accounts.keys_file(algorithm))} if algorithm is not None else {}),
         **topology.scheme_settings,
         **topology.settings,
     }

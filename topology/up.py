@@ -175,9 +175,14 @@ def _print_how_to(state: dict[str, Any]) -> None:
         f"curl -s{trust} -c .up/cookies -H 'Content-Type: application/json' \\\n"
         f'       -d \'{{"username": "{name}", "password": "{users.PASSWORD}"}}\' {url}/login'
     )
+    by_cookie = f"curl -s{trust} -b .up/cookies {url}/me"
+    by_token = f"curl -s{trust} -H 'Authorization: Bearer ACCESS_TOKEN' {url}/me"
+    by_token += "    (the access_token that login answered)"
     then = {
-        "session": f"curl -s{trust} -b .up/cookies {url}/me",
-        "token": f"curl -s{trust} -H 'Authorization: Bearer ACCESS_TOKEN' {url}/me    (the access_token that login answered)",
+        "session": by_cookie,
+        "signed_cookie": by_cookie,
+        "token": by_token,
+        "hybrid": by_token,
     }.get(state["scheme"], f"curl -s{trust} {url}/me")
     lines = [
         f"{state['topology']} is up at {url}",

@@ -70,7 +70,7 @@ _PART_BYTES = 16  # 128 bits from the system's generator
 _REFRESH_TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{22}")
 _REALM = 'Bearer realm="authscale"'
 # a change of the profile at the same time is no use of the refresh token: the rotation starts again from what it wrote
-_ROTATIONS = 5
+_TRIES = 5
 
 
 def open_scheme(settings: Settings, store: Store | None) -> HybridScheme:
@@ -122,7 +122,7 @@ class HybridScheme(WithoutSessions):
         form = _REFRESH_TOKEN.fullmatch(refresh_token or "")
         if form is None or refresh_token is None:
             raise _refused("no refresh token")
-        for _ in range(_ROTATIONS):
+        for _ in range(_TRIES):
             session = self._store.load(_hash(form[1]), None)
             if session is None:
                 raise _refused("no such refresh token, or its sign-in has ended")
@@ -131,7 +131,10 @@ class HybridScheme(WithoutSessions):
                 self._store.delete(session.id, session.user)
                 raise _refused("the sign-in has expired")
             if not _same(refresh_token, session.state["present"]):
-                return self._used_before(refresh_token, session, now)
+                if self._is_in_grace(refresh_token, session, now):
+                    return self._issued(session, None)
+                self._end_if_still_so(session)
+                continue
             following = _refresh_token(form[1])
             if self._rotate(session, following, now):
                 return self._issued(session, following)
@@ -178,12 +181,17 @@ class HybridScheme(WithoutSessions):
         state = session.state | {"present": _hash(following), "previous": session.state["present"], "rotated": now}
         return self._store.update(session, replace(session, last_accessed=now, state=state), self._idle_s)
 
-    def _used_before(self, token: str, session: Session, now: float) -> Issued:
-        """What follows a token of the family that is not its present one."""
-        if now - session.state["rotated"] < self._grace_s and _same(token, session.state["previous"]):
-            return self._issued(session, None)
-        self._store.delete(session.id, session.user)
-        raise _refused("the refresh token was used before; the sign-in that it belongs to has ended")
+    def _is_in_grace(self, token: str, session: Session, now: float) -> bool:
+        return now - session.state["rotated"] < self._grace_s and _same(token, session.state["previous"])
+
+    def _end_if_still_so(self, session: Session) -> None:
+        """End the family of a token that is not its present one. Returns if the record was not the newest.
+
+        A store whose copies lag may have shown an old one, in which the present token is not yet there.
+        """
+        if self._store.update(session, session, self._idle_s):
+            self._store.delete(session.id, session.user)
+            raise _refused("the refresh token was used before; the sign-in that it belongs to has ended")
 
     def _issued(self, session: Session, refresh_token: str | None) -> Issued:
         # no access token outlives its sign-in

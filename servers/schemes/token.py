@@ -256,7 +256,8 @@ def _sign_in(identity: Identity) -> str:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    # printable, as this server's own are: what is not may be text that no store and no answer could write
+    if not isinstance(value, str) or not value.isprintable():
         raise TypeError(value)
     return value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from servers import users
+from servers import signing_keys, users
 from servers.app import create_app
 from servers.settings import Settings
 
@@ -29,3 +29,28 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def app_of(environ: dict[str, str]) -> Callable[[str], Flask]:
     return lambda scheme: create_app(Settings.from_environ(environ | {"AUTH_SCHEME": scheme}))
+
+
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The same file of keys for each algorithm, whoever asks."""
+    folder: Path = tmp_path_factory.mktemp("keys")
+
+    def file(algorithm: str) -> Path:
+        path = folder / f"{algorithm}.json"
+        if not path.exists():
+            signing_keys.make_keys(path, algorithm)
+        return path
+
+    return file
+
+
+@pytest.fixture(scope="session")
+def token_settings(environ: dict[str, str], keys_file: Callable[[str], Path]) -> Callable[..., Settings]:
+    """Settings of the token scheme, with variables of its options."""
+
+    def settings(**variables: str) -> Settings:
+        keys = str(keys_file(variables.get("TOKEN_ALGORITHM", "HS256")))
+        return Settings.from_environ(environ | {"AUTH_SCHEME": "token", "TOKEN_KEYS_FILE": keys} | variables)
+
+    return settings
