@@ -65,6 +65,7 @@ class Ground:
         ports: free ports, one with each `next`.
         folder: an empty folder of this topology's own, removed with it.
         options: every option of the topology, by name.
+        url_scheme: of the store, where several need the same.
 
     """
 
@@ -72,6 +73,7 @@ class Ground:
     ports: Iterator[int]
     folder: Path
     options: Mapping[str, str]
+    url_scheme: str = ""
 
 
 @dataclass(frozen=True)

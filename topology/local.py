@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from servers import stores
@@ -179,7 +179,7 @@ def _backing(topology: Topology, ground: Ground) -> Backing:
     facts = stores.facts()[topology.store]
     if facts.needs is None:
         return Backing((), dict.fromkeys(ground.replicas, f"{facts.url_scheme}://"))
-    return backing(facts.needs, ground)
+    return backing(facts.needs, replace(ground, url_scheme=facts.url_scheme))
 
 
 def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:

