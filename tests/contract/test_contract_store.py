@@ -193,7 +193,8 @@ class TestStore:
 
         def tells_it() -> bool:
             (listed,) = store.list_by_user("user-00001", IDLE_S)
-            return listed.last_accessed == pytest.approx(accessed, abs=0.25)
+            # a server may count in whole seconds
+            return listed.last_accessed == pytest.approx(accessed, abs=1.25)
 
         assert eventually(tells_it)
 

@@ -21,7 +21,7 @@ def _script(path: Path, body: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["haproxy", "valkey"])
+@pytest.mark.parametrize("name", ["haproxy", "valkey", "postgres"])
 def test_the_wheel_serves_where_nothing_is_installed(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     found = binaries.find(name)
@@ -70,3 +70,25 @@ def test_a_version_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("AUTHSCALE_VALKEY", str(old))
     with pytest.raises(BinaryError, match=r"is version 6.2.14, too old; install .* version 7 or newer"):
         binaries.find("valkey")
+
+
+def test_what_no_wheel_has_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("AUTHSCALE_MEMCACHED", raising=False)
+    with pytest.raises(BinaryError, match=r"memcached: no binary found: .* no wheel has it; .*apt install memcached"):
+        binaries.find("memcached")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "version"),
+    [
+        ("postgres", "postgres (PostgreSQL) 15.18 (Debian 15.18-0)", "15.18"),
+        ("memcached", "memcached 1.6.18", "1.6.18"),
+    ],
+)
+def test_each_tells_its_version_in_its_own_way(
+    name: str, said: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv(f"AUTHSCALE_{name.upper()}", str(_script(tmp_path / name, f"echo '{said}'")))
+    assert binaries.find(name).version == version

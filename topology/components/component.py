@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,3 +26,4 @@ class Component:
     env: Mapping[str, str] = field(default_factory=dict)
     start_timeout_s: float = 30.0
     stop_timeout_s: float = 5.0
+    stop_signal: signal.Signals = signal.SIGTERM  # what makes it end at once and in order
