@@ -146,7 +146,8 @@ def commands(drawn: Sequence[Line]) -> Figure:
     return Figure(
         id="commands",
         title="Store commands per request",
-        caption="By the store's own counters, connection set-up apart; a store in the replica's own process has none.",
+        caption="By the store's own counters, connection set-up apart; a store in the replica's own process has none, "
+        "and of one of several nodes all are counted, with what they copy to each other.",
         reading="1 means that every request waits for the shared store once; 0 means that it never does.",
         key=series_key(drawn),
         panels=tuple(panels),
