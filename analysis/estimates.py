@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from analysis.load import Cell, Run, Trial
+from analysis.load import NO_STORE, Cell, Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Measurement, measure
 
 CONFIDENCE = 0.95
@@ -59,13 +59,13 @@ class CellResult:
     @property
     def in_process(self) -> bool:
         """Whether the store is in the replica itself, or beside it, so that no server counts its commands."""
-        return self.cell.store != "none" and all(each.commands is None for each in self.measurements)
+        return self.cell.store != NO_STORE and all(each.commands is None for each in self.measurements)
 
     @property
     def whole_commands(self) -> bool | None:
         """Whether every block's store commands per request are one and the same whole number; None if not counted."""
         found = set(self.by_block("store_commands_per_request").values())
-        if self.cell.store == "none" or self.in_process or not found:
+        if self.cell.store == NO_STORE or self.in_process or not found:
             return None
         return len(found) == 1 and found.pop().is_integer()
 

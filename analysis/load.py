@@ -21,6 +21,10 @@ FORMAT = 1
 """The version of run.json and trial.json that this reader understands."""
 
 
+NO_STORE = "none"
+"""What stands for the store of a cell that uses none."""
+
+
 class RunError(Exception):
     """A run folder that cannot be analysed: what is wrong, where, and what to do about it."""
 

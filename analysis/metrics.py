@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.load import Cell, Trial, read_samples
+from analysis.load import NO_STORE, Cell, Trial, read_samples
 from loadtests import samples as contract
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "refused_ratio": _ratio(int((outcome == contract.REFUSED).sum()), count),
         "error_ratio": _ratio(int(np.isin(outcome, [contract.ERROR, contract.TIMEOUT, contract.FAILED]).sum()), count),
         "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
-        "store_p50_us": None if cell.store == "none" else _server_p50_us(column["store_ns"][answered]),
+        "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(column["store_ns"][answered]),
         "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from analysis.load import Cell
-from topology.spec import COMMON_OPTIONS, NO_STORE
+from analysis.load import NO_STORE, Cell
 
 Question = Literal["floor", "scheme", "store", "option"]
 QUESTIONS: Mapping[Question, str] = {
@@ -25,7 +24,8 @@ BASELINE_SCHEMES = ("session", "token")
 BASELINE_STORE = "redis"
 """What other stores are compared with, where the run has it; otherwise the first that replicas share."""
 
-_OF_ANY = frozenset(option.name for option in COMMON_OPTIONS)
+_OF_ANY = frozenset({"tls"})
+"""Options that a topology of any scheme and store has."""
 
 
 def pairs(cells: Sequence[Cell]) -> Mapping[Question, list[tuple[Cell, Cell]]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from analysis.compare import Comparison
 from analysis.estimates import Estimate
-from analysis.load import Cell
+from analysis.load import NO_STORE, Cell
 
 SCHEMES = {
     "token": "tokens",
@@ -136,7 +136,7 @@ def _plain(value: str) -> str:
 def series(cell: Cell) -> str:
     """Return what a cell measures apart from its replicas: `session · redis, touch never`, `token ES256, cookie`."""
     told = options_text(cell.options)
-    if cell.store == "none":
+    if cell.store == NO_STORE:
         return f"{cell.scheme} {told}" if told else cell.scheme
     return f"{cell.scheme} · {cell.store}" + (f", {told}" if told else "")
 
@@ -152,7 +152,7 @@ def label(cell: Cell, *, policy: bool = False) -> str:
 def subject(cell: Cell) -> str:
     """Return a cell as the subject of a sentence: `tokens`, `sessions on Redis`, `tokens (ES256)`, `control`."""
     told = options_text(cell.options)
-    place = "" if cell.store == "none" else STORES.get(cell.store, f" on {cell.store}")
+    place = "" if cell.store == NO_STORE else STORES.get(cell.store, f" on {cell.store}")
     return SCHEMES.get(cell.scheme, cell.scheme) + place + (f" ({told})" if told else "")
 
 
