@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from servers import schemes
 from servers.seed import main as seed
 from topology import binaries
 from topology.components import haproxy
@@ -122,7 +123,10 @@ def test_the_image_gets_every_package_that_servers_imports(dockerfile: str) -> N
     assert found is not None
     installed = set(found[1].split())
     owners = importlib.metadata.packages_distributions()
+    extra = {facts.package for facts in schemes.facts().values() if facts.package}
     for file in (ROOT / "servers").rglob("*.py"):
+        if file.stem in extra:  # other people's ways, which are measured from a checkout
+            continue
         for module in _imported(file) - set(sys.stdlib_module_names) - {"servers"}:
             names = {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners[module]}
             assert names & installed, f"{file} imports {module}: add its package to the names in the Dockerfile"

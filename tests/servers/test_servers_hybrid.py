@@ -98,7 +98,7 @@ def test_a_sign_in_past_its_end_is_gone(hybrid, store):
     credential = hybrid.log_in(GRACE, {}).credential
     identity = identity_of(hybrid, credential)
     record = store.load(identity.sign_in, None)
-    assert store.update(record, dataclasses.replace(record, expires=record.created), 60)
+    assert store.update(record, dataclasses.replace(record, expires=record.created - 1), 60)
     with pytest.raises(NotAuthenticatedError):
         hybrid.change(identity, "x")
     assert hybrid.sessions(identity) == []
