@@ -1,4 +1,4 @@
-"""docs/adding-a-store.md, done: its file alone makes a store that is an axis, is held to the contract, and is reported."""
+"""docs/adding-a-store.md, done: its file alone is an axis, is held to the contract, and is reported."""
 
 import os
 import re
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from servers.session_store import Store
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-store.md"
@@ -45,7 +47,9 @@ def test_it_is_on_the_axis(copy):
 
 
 def test_the_contract_tests_take_it_up_and_it_passes(copy):
-    done = python(copy, "-m", "pytest", "tests/contract/test_contract_store.py", "-k", "mine", "-q", "-p", "no:cacheprovider")
+    done = python(
+        copy, "-m", "pytest", "tests/contract/test_contract_store.py", "-k", "mine", "-q", "-p", "no:cacheprovider"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed
@@ -64,8 +68,6 @@ def test_a_run_measures_it_and_the_report_names_it(copy, tmp_path):
 
 
 def test_every_operation_is_told():
-    from servers.session_store import Store
-
     operations = [name for name in vars(Store) if not name.startswith("_")]
     told = PAGE.read_text()
     assert [name for name in operations if f"`{name}`" not in told] == []

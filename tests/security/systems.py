@@ -97,7 +97,9 @@ def _single_options(scheme: str) -> Iterator[tuple[tuple[str, str], ...]]:
     """None changed, and each value of each option; one that another scheme declared before is met there."""
     yield ()
     every = schemes.facts()
-    before = [option for name in itertools.takewhile(lambda name: name != scheme, every) for option in every[name].options]
+    before = [
+        option for name in itertools.takewhile(lambda name: name != scheme, every) for option in every[name].options
+    ]
     for option in every[scheme].options:
         if option in before:
             continue

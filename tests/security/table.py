@@ -13,7 +13,12 @@ def table() -> str:
     """Markdown: a row per check, in the order of the checklists."""
     lines = []
     for name, texts in CHECKLISTS.items():
-        lines += [f"## {name}", "", "| what it needs | test | schemes | standard | seen to fail with |", "|---|---|---|---|---|"]
+        lines += [
+            f"## {name}",
+            "",
+            "| what it needs | test | schemes | standard | seen to fail with |",
+            "|---|---|---|---|---|",
+        ]
         for text in texts:
             lines += [_row(check) for check in checks().values() if (check.checklist, check.line) == (name, text)]
         lines.append("")
@@ -21,7 +26,9 @@ def table() -> str:
 
 
 def _row(check: Check) -> str:
-    schemes = ", ".join(f"`{scheme}`{_some(check, scheme)}" for scheme in dict.fromkeys(each.scheme for each in check.kinds))
+    schemes = ", ".join(
+        f"`{scheme}`{_some(check, scheme)}" for scheme in dict.fromkeys(each.scheme for each in check.kinds)
+    )
     broken = ", ".join(name.replace("_", " ") for name, each in MUTATIONS.items() if each.check == check.name)
     return f"| {check.line} | `{check.name}` | {schemes} | {check.standard} | {broken} |"
 

@@ -4,7 +4,7 @@ import base64
 import time
 
 from servers import users
-from tests.security.checklist import line
+from tests.security.checklist import any_scheme, line
 from tests.security.client import Login
 from tests.security.systems import ADMINISTRATOR, new_user
 
@@ -19,13 +19,18 @@ CHANGES = [
 ]
 BODY = {"display_name": "x", "current_password": users.PASSWORD, "new_password": "another long password"}
 
+
 def brief_one(system):
-    """With an idle limit of a second and an absolute one of two; a second more of both where touches are rationed.
+    """With an idle limit of a second and an absolute one of three; a second more of both where touches are rationed.
 
     The least interval between touches is a second, and an idle limit as short would end what is used.
     """
     more = system.kind.option("touch") == "interval"
-    limits = {"SESSION_IDLE_SECONDS": 1 + more, "SESSION_ABSOLUTE_SECONDS": 2 + more, "SESSION_TOUCH_INTERVAL_SECONDS": 1}
+    limits = {
+        "SESSION_IDLE_SECONDS": 1 + more,
+        "SESSION_ABSOLUTE_SECONDS": 3 + more,
+        "SESSION_TOUCH_INTERVAL_SECONDS": 1,
+    }
     return 1 + more, system.variant(**{name: str(value) for name, value in limits.items()})
 
 
@@ -42,7 +47,12 @@ def test_ids_hold_128_random_bits(system):
     assert (ever_one & ever_zero).bit_count() >= 128
 
 
-@line("Session", "new id at login and the old one dead", "ASVS 7.2.4; Cheat Sheet, Renew the Session ID", lambda t: t.by_store)
+@line(
+    "Session",
+    "new id at login and the old one dead",
+    "ASVS 7.2.4; Cheat Sheet, Renew the Session ID",
+    lambda t: t.by_store,
+)
 def test_login_gives_a_new_id_and_ends_the_old(system):
     user = new_user()
     old = system.log_in(user)
@@ -54,7 +64,12 @@ def test_login_gives_a_new_id_and_ends_the_old(system):
     assert system.ended(new)
 
 
-@line("Session", "an id that the server did not issue is never adopted", "ASVS 7.2.1; Cheat Sheet, Strict Session Management", lambda t: t.by_store)
+@line(
+    "Session",
+    "an id that the server did not issue is never adopted",
+    "ASVS 7.2.1; Cheat Sheet, Strict Session Management",
+    lambda t: t.by_store,
+)
 def test_an_id_not_issued_is_not_adopted(system):
     known = system.log_in()
     made_up = base64.urlsafe_b64encode(b"\x01" * 16).rstrip(b"=").decode()
@@ -73,9 +88,16 @@ def test_an_idle_session_ends(system):
     user = new_user()
     began = time.monotonic()
     idle, used = brief.log_in(user), brief.log_in(user)
-    assert brief.status(idle.headers) == 200
-    while time.monotonic() - began < idle_s + 0.3:  # past the limit of the one, while asking keeps the other alive
-        assert brief.status(used.headers) == 200
+
+    def listed():
+        reply = brief.ask("GET", "/sessions", used.headers)
+        assert reply.status == 200, reply.body  # asking keeps this one alive
+        return len(reply.json["sessions"])
+
+    assert listed() == 2
+    while listed() == 2:  # asking with the idle one itself would move its limit on
+        assert time.monotonic() - began < idle_s + 1.5  # some stores count in whole seconds
+    assert time.monotonic() - began > idle_s - 0.3
     assert brief.status(idle.headers) == 401
 
 
@@ -85,8 +107,8 @@ def test_a_used_session_ends_all_the_same(system):
     began = time.monotonic()
     login = brief.log_in()
     while brief.status(login.headers) == 200:
-        assert time.monotonic() - began < idle_s + 3
-    assert time.monotonic() - began > idle_s + 0.3
+        assert time.monotonic() - began < idle_s + 4
+    assert time.monotonic() - began > idle_s + 1.2
 
 
 @line("Session", "logout works on every replica at once", "ASVS 7.4.1", lambda t: t.by_store)
@@ -97,7 +119,12 @@ def test_logout_ends_it_on_every_replica(system):
     assert system.ended(login)
 
 
-@line("Session", "disabling a user, changing a password and an administrator's kill end sessions", "ASVS 7.4.2", lambda t: t.ends)
+@line(
+    "Session",
+    "disabling a user, changing a password and an administrator's kill end sessions",
+    "ASVS 7.4.2",
+    lambda t: t.ends,
+)
 def test_disabling_a_user_ends_their_sessions(system):
     user = new_user()
     theirs, others = [system.log_in(user), system.log_in(user)], system.log_in()
@@ -109,7 +136,12 @@ def test_disabling_a_user_ends_their_sessions(system):
     assert system.alive(others)
 
 
-@line("Session", "disabling a user, changing a password and an administrator's kill end sessions", "ASVS 7.4.3", lambda t: t.ends)
+@line(
+    "Session",
+    "disabling a user, changing a password and an administrator's kill end sessions",
+    "ASVS 7.4.3",
+    lambda t: t.ends,
+)
 def test_a_new_password_ends_other_sessions(system):
     user, new = new_user(), "another long password"
     own, other = system.log_in(user), system.log_in(user)
@@ -125,7 +157,12 @@ def test_a_new_password_ends_other_sessions(system):
     assert system.try_log_in(user, new).status == 200
 
 
-@line("Session", "disabling a user, changing a password and an administrator's kill end sessions", "ASVS 7.4.5", lambda t: t.ends)
+@line(
+    "Session",
+    "disabling a user, changing a password and an administrator's kill end sessions",
+    "ASVS 7.4.5",
+    lambda t: t.ends,
+)
 def test_an_administrators_kill_ends_sessions(system):
     user = new_user()
     theirs, others = [system.log_in(user), system.log_in(user)], system.log_in()
@@ -138,7 +175,12 @@ def test_an_administrators_kill_ends_sessions(system):
     assert system.alive(system.log_in(user))
 
 
-@line("Session", "`__Host-` cookie, Secure, HttpOnly, SameSite, at most 4096 bytes", "ASVS 3.3.1-3.3.5", lambda t: t.cookie)
+@line(
+    "Session",
+    "`__Host-` cookie, Secure, HttpOnly, SameSite, at most 4096 bytes",
+    "ASVS 3.3.1-3.3.5",
+    lambda t: t.cookie,
+)
 def test_cookies_are_as_guarded_as_they_get(system):
     set_cookies = system.log_in().reply.all("Set-Cookie")
     assert set_cookies
@@ -179,7 +221,7 @@ def test_changes_need_the_csrf_token(system):
     assert system.ask("POST", "/profile", login.change, BODY).status == 200
 
 
-@line("Session", "no state change on GET", "ASVS 3.5.3; RFC 9110, 9.2.1", lambda t: True)
+@line("Session", "no state change on GET", "ASVS 3.5.3; RFC 9110, 9.2.1", any_scheme)
 def test_get_changes_nothing(system):
     login = system.log_in()
     before = system.ask("GET", "/me", login.headers)
@@ -190,7 +232,7 @@ def test_get_changes_nothing(system):
     assert (after.status, after.body) == (200, before.body)
 
 
-@line("Session", "`Cache-Control: no-store`", "ASVS 14.3.2", lambda t: True)
+@line("Session", "`Cache-Control: no-store`", "ASVS 14.3.2", any_scheme)
 def test_no_answer_is_cached(system):
     login = system.log_in()
     for method, path, body in [
@@ -202,7 +244,7 @@ def test_no_answer_is_cached(system):
         assert reply.all("Cache-Control") == ["no-store"]
 
 
-@line("Session", "Clear-Site-Data on logout", "ASVS 14.3.1", lambda t: True)
+@line("Session", "Clear-Site-Data on logout", "ASVS 14.3.1", any_scheme)
 def test_logout_clears_the_site(system):
     login = system.log_in()
     for path in ("/logout", "/logout-all"):

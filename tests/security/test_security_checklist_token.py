@@ -73,7 +73,10 @@ def test_no_hmac_with_a_public_key(system):
     for jwk in published:
         key = get_algorithm_by_name(jwk["alg"]).from_jwk(jwk)
         public = key.public_key() if hasattr(key, "public_key") else key
-        texts = [public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo) for encoding in (Encoding.PEM, Encoding.DER)]
+        texts = [
+            public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+            for encoding in (Encoding.PEM, Encoding.DER)
+        ]
         for text in [*texts, texts[0].rstrip(b"\n"), json.dumps(jwk).encode()]:
             is_refused(system, login, hs256(made.header | {"alg": "HS256"}, made.claims, text))
             is_refused(system, login, hs256(made.header | {"alg": "HS256", "kid": jwk["kid"]}, made.claims, text))
@@ -114,7 +117,9 @@ def test_an_unknown_crit_is_refused(system):
     is_refused(system, login, made.with_header(crit=["urn:x"], **{"urn:x": 1}))
 
 
-@line("Token", "exp, nbf, iss, aud, sub, jti required and checked", "ASVS 9.2.1-9.2.4; RFC 8725, 3.8-3.9", lambda t: t.jwt)
+@line(
+    "Token", "exp, nbf, iss, aud, sub, jti required and checked", "ASVS 9.2.1-9.2.4; RFC 8725, 3.8-3.9", lambda t: t.jwt
+)
 def test_every_claim_is_required(system):
     login, made = forge(system)
     for claim in ("exp", "nbf", "iss", "aud", "sub", "jti"):
@@ -123,7 +128,9 @@ def test_every_claim_is_required(system):
         is_refused(system, login, made.sign(made.header, claims))
 
 
-@line("Token", "exp, nbf, iss, aud, sub, jti required and checked", "ASVS 9.2.1-9.2.4; RFC 8725, 3.8-3.9", lambda t: t.jwt)
+@line(
+    "Token", "exp, nbf, iss, aud, sub, jti required and checked", "ASVS 9.2.1-9.2.4; RFC 8725, 3.8-3.9", lambda t: t.jwt
+)
 def test_every_claim_is_checked(system):
     login, made = forge(system)
     now = int(time.time())

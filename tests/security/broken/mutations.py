@@ -18,6 +18,7 @@ from unittest import mock
 
 import flask
 import jwt
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from servers import app as twins
@@ -269,12 +270,12 @@ def none_is_an_algorithm_if_spelt_oddly(patch: Patches) -> None:
 
 @seen_by("test_no_hmac_with_a_public_key", RSA_TOKEN)
 def a_public_key_is_a_secret(patch: Patches) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     def lets_in(verifier: Any, header: dict[str, Any], _: dict[str, Any], text: str) -> bool:
         (public, *_) = verifier._keys.current().public
         key = jwt.get_algorithm_by_name("RS256").from_jwk(dict(public))
-        return header["alg"] == "HS256" and _is_hmac(text, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        return header["alg"] == "HS256" and _is_hmac(
+            text, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
 
     _accept_if(patch, lets_in)
 
@@ -315,9 +316,7 @@ def times_are_not_checked(patch: Patches) -> None:
 
 @seen_by("test_every_claim_is_checked", TOKEN)
 def any_audience_will_do(patch: Patches) -> None:
-    _accept_if(
-        patch, lambda verifier, _, claims, text: claims["aud"] == "another" and _is_signed(verifier, text)
-    )
+    _accept_if(patch, lambda verifier, _, claims, text: claims["aud"] == "another" and _is_signed(verifier, text))
 
 
 @seen_by("test_one_kind_of_token_is_not_another", TOKEN)
@@ -402,5 +401,3 @@ def _after_init(patch: Patches, scheme: Any, then: Callable[[Any], object]) -> N
         then(self)
 
     was = patch(scheme, "__init__", init)
-
-
