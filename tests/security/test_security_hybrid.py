@@ -145,14 +145,14 @@ def test_the_grace_window_is_for_the_token_before_the_present_one_alone(graceful
 
 @pytest.mark.parametrize("request_", ["logout", "logout-all", "sessions", "kill"])
 def test_what_has_ended_is_not_refreshed_on_any_replica(hybrid, hybrid_neighbour, request_):
-    client = SignIn(hybrid, 20)
+    client = SignIn(hybrid, 120)
     administrator = SignIn(hybrid, 0)
     own = claims(client)["sid"]
     reply = {
         "logout": lambda: hybrid.ask("POST", "/logout", client.headers),
         "logout-all": lambda: hybrid.ask("POST", "/logout-all", client.headers),
         "sessions": lambda: hybrid.ask("DELETE", f"/sessions/{own}", client.headers),
-        "kill": lambda: hybrid.ask("DELETE", "/users/user-00020/sessions", administrator.headers),
+        "kill": lambda: hybrid.ask("DELETE", "/users/user-00120/sessions", administrator.headers),
     }[request_]()
     assert reply.status in {200, 204}
     assert client.refresh(hybrid_neighbour) == 401
@@ -161,7 +161,7 @@ def test_what_has_ended_is_not_refreshed_on_any_replica(hybrid, hybrid_neighbour
 
 
 def test_a_user_sees_and_ends_own_sign_ins_alone(hybrid):
-    first, second, other = SignIn(hybrid, 21, {"User-Agent": "a browser"}), SignIn(hybrid, 21), SignIn(hybrid, 22)
+    first, second, other = SignIn(hybrid, 121, {"User-Agent": "a browser"}), SignIn(hybrid, 121), SignIn(hybrid, 122)
     listed = hybrid.ask("GET", "/sessions", second.headers).json["sessions"]
     assert [(each["id"], each["current"]) for each in listed] == [
         (claims(first)["sid"], False),
@@ -248,7 +248,7 @@ def test_a_sign_in_ends_absolutely_however_often_it_is_refreshed(start, valkey_u
     limits = {"SESSION_IDLE_SECONDS": "2", "SESSION_ABSOLUTE_SECONDS": "3"}
     brief = start(AUTH_SCHEME="hybrid", STORE_URL=valkey_url, **limits)
     began = time.monotonic()
-    used, idle = SignIn(brief, 30), SignIn(brief, 30)
+    used, idle = SignIn(brief, 130), SignIn(brief, 130)
     while used.refresh() == 200:
         assert time.monotonic() - began < 10
         assert claims(used)["exp"] <= time.time() + 2
@@ -259,7 +259,7 @@ def test_a_sign_in_ends_absolutely_however_often_it_is_refreshed(start, valkey_u
 
 def test_an_idle_sign_in_ends(start, valkey_url):
     brief = start(AUTH_SCHEME="hybrid", STORE_URL=valkey_url, SESSION_IDLE_SECONDS="2")
-    used, idle = SignIn(brief, 31), SignIn(brief, 31)
+    used, idle = SignIn(brief, 131), SignIn(brief, 131)
     deadline = time.monotonic() + 10
 
     def live():
@@ -293,11 +293,11 @@ def test_while_the_store_is_down_access_tokens_count_and_refreshing_is_a_503(sta
 
 def test_neither_the_store_nor_the_log_holds_a_refresh_token(hybrid, valkey_url, site):
     redis = pytest.importorskip("redis")
-    client = SignIn(hybrid, 33)
+    client = SignIn(hybrid, 133)
     assert client.refresh() == 200
     with redis.Redis.from_url(valkey_url) as store:
         record = store.get(f"session:{claims(client)['sid']}")
-        assert b"user-00033" in record
+        assert b"user-00133" in record
         for part in client.refresh_token.split("."):
             assert part.encode() not in record
     for log in site.folder.glob("replica-*.log"):
