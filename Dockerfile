@@ -7,7 +7,7 @@ WORKDIR /app
 # What servers/ imports and what that needs, no more: the rest of the lock drives load and draws reports. A name that
 # is missing here fails the build, because pip takes nothing without a hash.
 COPY requirements.lock ./
-RUN awk -v names="argon2-cffi argon2-cffi-bindings async-timeout blinker cffi click flask granian hiredis \
+RUN awk -v names="argon2-cffi argon2-cffi-bindings async-timeout blinker cffi click cryptography flask granian hiredis \
  itsdangerous jinja2 markupsafe pycparser pyjwt redis typing-extensions werkzeug" \
         '/^[^ ]/ { split($1, pin, "=="); wanted = index(" " names " ", " " pin[1] " ") } wanted' \
         requirements.lock > servers.lock \

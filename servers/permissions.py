@@ -19,7 +19,7 @@ _ARRAY_BYTES = tuple(1 + total for total in itertools.accumulate(len(name) + 3 f
 CLAIM = "permissions"
 _MEMBER_BYTES = len(f',"{CLAIM}":')
 MOST_BYTES = 6000
-LONGEST_NAME = max(len(name) for name in _NAMES)
+MOST_OVER = _MEMBER_BYTES + max(len(name) for name in _NAMES) + 4  # what a name too many takes, at the most
 
 
 def filling(document_bytes: int, wanted_bytes: int) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import tempfile
 import threading
@@ -30,6 +31,7 @@ SYMMETRIC = "HS256"
 _RSA_BITS = 2048
 _SECRET_BYTES = 32
 _LOOK_EVERY_S = 1.0
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("servers")
 
 Stamp = tuple[int, int, int]
@@ -124,6 +126,8 @@ def key_set(jwks: Sequence[Any], algorithm: str) -> KeySet:
     if not jwks:
         raise KeyRefusedError("a set of keys must have one at least")
     signing = tuple(signing_key(each, algorithm) for each in jwks)
+    if not all(_KEY_ID.fullmatch(each.kid) for each in signing):  # it stands in every token
+        raise KeyRefusedError("a kid takes 1 to 64 letters, digits, dots, hyphens and underscores")
     verifying = {found.kid: found for found in (verification_key(each, algorithm) for each in jwks)}
     if len(verifying) != len(jwks):
         raise KeyRefusedError("two keys have the same kid")

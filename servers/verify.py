@@ -16,7 +16,7 @@ from typing import Any
 
 from servers import jws
 from servers.jwk import KeyRefusedError, proper_name, verification_key
-from servers.tokens import ACCESS, InvalidTokenError, check_claims, check_signature
+from servers.tokens import ACCESS, MAX_LENGTH, InvalidTokenError, check_claims, check_signature
 
 _REASONS = (KeyRefusedError, jws.MalformedError, InvalidTokenError)
 
@@ -38,6 +38,8 @@ def check(line: str, expected: Expected | None) -> None:
         raise InvalidTokenError("algorithms is no list of names")
     if not isinstance(token, str):
         raise InvalidTokenError("token is no text")
+    if expected is not None and len(token) > MAX_LENGTH:
+        raise InvalidTokenError("too long")
     parts = jws.parts(token)
     header = jws.decode_header(parts.header)
     algorithm = proper_name(header["alg"])

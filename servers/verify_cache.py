@@ -47,9 +47,10 @@ class VerifyCache:
         """Remember a token that was verified with `key`."""
         if keys.verifying.get(key.kid) is not key:
             return
+        name = _name(token)
         with self._lock:
-            self._entries[_name(token)] = key, claims
-            self._entries.move_to_end(_name(token))
+            self._entries[name] = key, claims
+            self._entries.move_to_end(name)
             while len(self._entries) > self._max:
                 self._entries.popitem(last=False)
 

@@ -6,6 +6,7 @@ ends nothing on the server: a token that was copied stays good until it expires.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from servers import csrf
 from servers.cookies import MAX_BYTES, cookie_value, set_cookie
 from servers.options import Option
-from servers.permissions import LONGEST_NAME, MOST_BYTES
+from servers.permissions import MOST_BYTES, MOST_OVER
 from servers.scheme import (
     Environ,
     ForbiddenError,
@@ -59,11 +60,11 @@ FACTS = SchemeFacts(
 
 COOKIE = "__Host-token"
 _BEARER, _COOKIE = 'Bearer realm="authscale"', 'Token realm="authscale"'
-# a token's longest header, its longest signature by algorithm, and what its claims may grow to by themselves: a name
-# of 64 letters and a display name of 64 characters, four bytes each
-_HEADER_LENGTH = 112
+# a token's longest header, with a kid of 64 letters; its signature by algorithm; and what its claims may grow to by
+# themselves beside issuer and audience, with a name of 64 letters and a display name of 64 characters of four bytes
+_HEADER_LENGTH = 140
 _SIGNATURE_LENGTH = {"HS256": 43, "RS256": 342, "ES256": 86, "EdDSA": 86}
-_OWN_CLAIMS_BYTES = 700
+_OWN_CLAIMS_BYTES = 600
 
 
 def open_scheme(settings: Settings, store: Store | None) -> TokenScheme:
@@ -76,7 +77,7 @@ def check_settings(settings: Settings) -> None:
     check_keys(settings)
     options = settings.options
     if options[CARRIER.name] == "cookie":
-        length = cookie_length(options[ALGORITHM.name], int(options[CLAIMS_BYTES.name]), settings.token_ttl_s)
+        length = cookie_length(settings)
         if length > MAX_BYTES:
             raise ValueError(
                 f"{CLAIMS_BYTES.variable}={options[CLAIMS_BYTES.name]} makes a cookie of up to {length} bytes with "
@@ -84,11 +85,12 @@ def check_settings(settings: Settings) -> None:
             )
 
 
-def cookie_length(algorithm: str, claims_bytes: int, ttl_s: int) -> int:
+def cookie_length(settings: Settings) -> int:
     """The most bytes that the Set-Cookie of a token takes."""
-    payload = max(_OWN_CLAIMS_BYTES, claims_bytes + LONGEST_NAME + 3)
-    token = _HEADER_LENGTH + _SIGNATURE_LENGTH[algorithm] + 2 + -(-payload * 4 // 3)
-    return token + len(set_cookie(COOKIE, "", ttl_s)[1])
+    own = _OWN_CLAIMS_BYTES + sum(len(json.dumps(each)) for each in (settings.token_issuer, settings.token_audience))
+    payload = max(own, int(settings.options[CLAIMS_BYTES.name]) + MOST_OVER)
+    token = _HEADER_LENGTH + _SIGNATURE_LENGTH[settings.options[ALGORITHM.name]] + 2 + -(-payload * 4 // 3)
+    return token + len(set_cookie(COOKIE, "", settings.token_ttl_s)[1])
 
 
 class TokenScheme(WithoutSessions):
@@ -200,7 +202,7 @@ class TokenScheme(WithoutSessions):
             "name": identity.display_name,
             "serial": identity.serial,
         }
-        if identity.sign_in is not None:
+        if identity.sign_in is not None and (self._in_cookie or self._revocation == "denylist"):
             claims["sid"] = identity.sign_in
         if self._revocation == "epoch":
             # of the sign-in, not of this token: one that is replaced while its epoch ends must not outlive it

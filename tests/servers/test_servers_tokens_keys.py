@@ -115,6 +115,18 @@ def test_a_public_key_does_not_sign(jwks):
         key_set(public, "ES256")
 
 
+@pytest.mark.parametrize("kid", ["", "x" * 65, "a b", 'a"b', "é", "a/b"])
+def test_a_key_whose_name_cannot_stand_in_every_token_is_refused(jwks, kid):
+    with pytest.raises(KeyRefusedError, match="kid takes"):
+        key_set([jwks["ES256"] | {"kid": kid}], "ES256")
+
+
+@pytest.mark.parametrize(("algorithm", "curve"), [("ES256", "P-384"), ("EdDSA", "X25519")])
+def test_the_curve_is_the_algorithms(jwks, algorithm, curve):
+    with pytest.raises(KeyRefusedError, match="takes a key on"):
+        verification_key(jwks[algorithm] | {"crv": curve}, algorithm)
+
+
 def test_two_keys_of_one_name_are_refused(jwks):
     with pytest.raises(KeyRefusedError, match="same kid"):
         key_set([jwks["ES256"], new_key("ES256") | {"kid": jwks["ES256"]["kid"]}], "ES256")
