@@ -203,16 +203,11 @@ class FileStore:
             return
         with self._folder.locked(kind, name):
             # a new file is one that a process left when it was killed: nobody else writes while the lock is ours
-            value, ends = read_ended(path, now := time.time())
-            if now < ends and not name.endswith(NEW):
-                return
-            remove(path)
-            session = _session(value) if kind == "sessions" and not name.endswith(NEW) else None
-            if session is not None:
-                remove(self._entry(session.user, name))
+            if name.endswith(NEW) or time.time() >= end_of(path):
+                remove(path)
 
     def _sweep_user(self, folder: str) -> Iterator[None]:
-        """Entries without a record, of a process that was killed between the two."""
+        """Entries without a record: it was swept, or who made the entry was killed before the record."""
         for name in self._folder.names(folder):
             path = self._folder.place("sessions", name)
             if not exists(path):

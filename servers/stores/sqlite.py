@@ -17,6 +17,7 @@ may cost the newest sessions, never the database.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -39,6 +40,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS marks (id TEXT PRIMARY KEY, value BLOB NOT NULL, ends REAL NOT NULL) WITHOUT ROWID",
 )
 _SWEPT_PER_CREATE = 4
+_OPENING_POLL_S = 0.001
 _NEXT = {
     "sessions": "SELECT id, ends FROM sessions WHERE id > ? ORDER BY id LIMIT ?",
     "marks": "SELECT id, ends FROM marks WHERE id > ? ORDER BY id LIMIT ?",
@@ -75,21 +77,20 @@ class _Connection(sqlite3.Connection):
     """Closes itself with the thread that it belonged to."""
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it never opened
+            self.close()
 
 
 class SqliteStore:
     """One connection per thread; see `servers.session_store.Store`.
 
-    A database has one writer at a time, and who waits for it sleeps whole milliseconds in SQLite. So the threads of a
-    process take turns by a lock, and only other processes are waited for in SQLite's way. Half of the timeout is for
-    each. When one connection fails all are dropped, and the next requests open new ones; nothing is asked twice.
+    A database has one writer at a time; who waits for it sleeps in SQLite, up to the timeout. When one connection fails
+    all are dropped, and the next requests open new ones; nothing is asked twice.
     """
 
     def __init__(self, path: str, timeout_ms: int) -> None:
         self._path = path
-        self._wait_s = timeout_ms / 2000
-        self._writing = threading.Lock()
+        self._timeout_s = timeout_ms / 1000
         self._threads = threading.local()
         self._failures = 0
         self._swept_to = {"sessions": "", "marks": ""}
@@ -99,13 +100,13 @@ class SqliteStore:
         self._sweep("sessions")
         now = time.time()
         row = (session.id, session.user, session.encode(), session.last_accessed, now + idle_s)
-        if not self._write(_CREATE, *row, now):
+        if not self._ask(_CREATE, *row, now):
             raise SessionExistsError(session.id)
 
     def load(self, id_: str, idle_s: int | None) -> Session | None:
         """See `Store`."""
         now = time.time()
-        found = self._read(_LOAD, id_, now) if idle_s is None else self._write(_SLIDE, now + idle_s, id_, now)
+        found = self._ask(_LOAD, id_, now) if idle_s is None else self._ask(_SLIDE, now + idle_s, id_, now)
         if not found:
             return None
         record, touched = found[0]
@@ -114,64 +115,56 @@ class SqliteStore:
     def touch(self, id_: str, idle_s: int) -> bool:
         """See `Store`."""
         now = time.time()
-        return bool(self._write(_TOUCH, now, now + idle_s, id_, now))
+        return bool(self._ask(_TOUCH, now, now + idle_s, id_, now))
 
     def update(self, old: Session, new: Session, idle_s: int) -> bool:
         """See `Store`."""
         now = time.time()
         # as in the other stores, a later access is no change
         row = (new.encode(), new.last_accessed, now + idle_s)
-        return bool(self._write(_UPDATE, *row, old.id, old.encode(), now))
+        return bool(self._ask(_UPDATE, *row, old.id, old.encode(), now))
 
     def delete(self, id_: str, user: str) -> bool:
         """See `Store`."""
         now = time.time()
-        return any(now < ends for (ends,) in self._write(_DELETE, id_, user))
+        return any(now < ends for (ends,) in self._ask(_DELETE, id_, user))
 
     def list_by_user(self, user: str, idle_s: int) -> list[Session]:
         """See `Store`."""
         found = [
-            Session.decode(id_, ends - idle_s, record) for id_, record, ends in self._read(_LIST, user, time.time())
+            Session.decode(id_, ends - idle_s, record) for id_, record, ends in self._ask(_LIST, user, time.time())
         ]
         return sorted(found, key=lambda each: each.created)
 
     def delete_by_user(self, user: str) -> int:
         """See `Store`."""
         now = time.time()
-        return sum(now < ends for (ends,) in self._write(_DELETE_BY_USER, user))
+        return sum(now < ends for (ends,) in self._ask(_DELETE_BY_USER, user))
 
     def put_mark(self, key: str, value: bytes, ttl_s: int) -> None:
         """See `Store`."""
         self._sweep("marks")
-        self._write(_PUT_MARK, key, value, time.time() + ttl_s)
+        self._ask(_PUT_MARK, key, value, time.time() + ttl_s)
 
     def get_mark(self, key: str) -> bytes | None:
         """See `Store`."""
-        found = self._read(_GET_MARK, key, time.time())
+        found = self._ask(_GET_MARK, key, time.time())
         return found[0][0] if found else None
 
     def _sweep(self, table: str) -> None:
-        rows = self._read(_NEXT[table], self._swept_to[table], _SWEPT_PER_CREATE)
+        rows = self._ask(_NEXT[table], self._swept_to[table], _SWEPT_PER_CREATE)
         self._swept_to[table] = rows[-1][0] if len(rows) == _SWEPT_PER_CREATE else ""
         now = time.time()
         if any(ends <= now for _, ends in rows):
-            self._write(_SWEEP[table], rows[0][0], rows[-1][0], now)
+            self._ask(_SWEEP[table], rows[0][0], rows[-1][0], now)
 
-    def _read(self, statement: str, *values: Any) -> list[Any]:
+    def _ask(self, statement: str, *values: Any) -> list[Any]:
+        """What the statement returns: of one that writes, a row for each that it wrote."""
         try:
             return self._connection().execute(statement, values).fetchall()
         except sqlite3.Error as error:
             self._failures += 1
             raise StoreUnavailableError(f"the database did not answer: {error}") from error
-
-    def _write(self, statement: str, *values: Any) -> list[Any]:
-        """What the statement returns, a row for each that it wrote."""
-        if not self._writing.acquire(timeout=self._wait_s):
-            raise StoreUnavailableError("the database did not answer: another thread waits for it")
-        try:
-            return self._read(statement, *values)
-        finally:
-            self._writing.release()
 
     def _connection(self) -> sqlite3.Connection:
         connection, opened_at = getattr(self._threads, "connection", (None, -1))
@@ -180,13 +173,26 @@ class SqliteStore:
                 connection.close()
             connection = sqlite3.connect(
                 self._path,
-                timeout=self._wait_s,
+                timeout=self._timeout_s,
                 isolation_level=None,
                 # a thread's connection is closed by whoever finds the thread gone
                 check_same_thread=False,
                 factory=_Connection,
             )
             self._threads.connection = connection, self._failures
-            for statement in _SCHEMA:
-                connection.execute(statement)
+            self._set_up(connection)
         return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                # SQLite waits for no lock while it turns WAL on: of four who opened a new database at once, one failed
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_OPENING_POLL_S)
+            else:
+                return
