@@ -1,4 +1,4 @@
-"""docs/adding-a-store.md, done: its file alone makes a store that is an axis, is held to the contract, and is reported."""
+"""docs/adding-a-store.md, done: its file alone is an axis, is held to the contract, and is reported."""
 
 import os
 import re
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from servers.session_store import Store
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-store.md"
@@ -66,8 +68,6 @@ def test_a_run_measures_it_and_the_report_names_it(copy, tmp_path):
 
 
 def test_every_operation_is_told():
-    from servers.session_store import Store
-
     operations = [name for name in vars(Store) if not name.startswith("_")]
     told = PAGE.read_text()
     assert [name for name in operations if f"`{name}`" not in told] == []

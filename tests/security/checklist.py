@@ -72,6 +72,11 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
+def any_scheme(_: Traits) -> bool:
+    """For lines that hold whatever the scheme."""
+    return True
+
+
 def line(
     checklist: str, text: str, standard: str, applies: Callable[[Traits], bool]
 ) -> Callable[[Callable[[Any], None]], Any]:

@@ -120,7 +120,8 @@ def ask(
         raw = json.dumps(body).encode()
         sent.setdefault("Content-Type", "application/json")
     address = urlsplit(url)
-    assert address.hostname and address.port
+    assert address.hostname
+    assert address.port
     connection: http.client.HTTPConnection
     if address.scheme == "https":
         trust = ssl.create_default_context(cafile=authority)

@@ -100,7 +100,8 @@ def test_a_kid_is_a_name_alone(system):
     known = Path(system.accounts.secret_file).with_name("known-to-all")
     known.write_bytes(secret)
     for kid in (
-        str(known), f"../{known.name}", f"file://{known}", "/dev/null", "../../secret", "' OR '1'='1", "' UNION SELECT 'x",
+        str(known), f"../{known.name}", f"file://{known}", "/dev/null", "../../secret", "' OR '1'='1",
+        "' UNION SELECT 'x",
         f"{made.header['kid']}'", f"{made.header['kid']}/", "", "\x00", 7, None, [], {},
     ):  # fmt: skip
         is_refused(system, login, made.with_header(kid=kid))

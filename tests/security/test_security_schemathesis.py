@@ -1,5 +1,6 @@
 """schemathesis against the description of the interface, for each scheme, with every check that it has."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from servers import app as twins
-from tests.security.systems import ADMINISTRATOR, Kind, kinds
+from tests.security.systems import ADMINISTRATOR, Kind, Launcher, System, kinds
 from tests.security.traits import traits
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,11 @@ def described(kind: Kind) -> dict:
     return document
 
 
-@pytest.mark.parametrize("system", FIRST.values(), ids=list(FIRST), indirect=True)
-def test_schemathesis_finds_nothing(system, tmp_path):
-    description = tmp_path / "openapi.yaml"
+def found(system: System, folder: Path) -> str:
+    """What schemathesis says; empty when it found nothing."""
+    description = folder / "openapi.yaml"
     description.write_text(yaml.safe_dump(described(system.kind)))
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    (folder / "schemathesis.toml").write_text(CONFIG)
     argv = [
         *(sys.executable, "-m", "schemathesis.cli", "run", str(description), "--url", system.running.url),
         *("--checks", "all", "--max-examples", str(EXAMPLES), "--no-color"),
@@ -48,5 +49,20 @@ def test_schemathesis_finds_nothing(system, tmp_path):
         "SCHEMATHESIS_USER": ADMINISTRATOR,
         "PYTHONPATH": str(ROOT),
     }
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=240)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("system", FIRST.values(), ids=list(FIRST), indirect=True)
+def test_schemathesis_finds_nothing(system, tmp_path):
+    assert found(system, tmp_path) == ""
+
+
+def test_schemathesis_finds_ignored_authentication(reaper, tmp_path):
+    def adapt(component):
+        env = {**component.env, "PYTHONPATH": str(ROOT)}
+        argv = (*component.argv[:-1], "tests.security.broken.open_to_readers:app")
+        return dataclasses.replace(component, argv=argv, env=env)
+
+    with Launcher(tmp_path, reaper, adapt).running(Kind("session", "memory")) as system:
+        assert "API accepts requests without authentication" in found(system, tmp_path)

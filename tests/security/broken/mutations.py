@@ -18,6 +18,7 @@ from unittest import mock
 
 import flask
 import jwt
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from servers import app as twins
@@ -269,8 +270,6 @@ def none_is_an_algorithm_if_spelt_oddly(patch: Patches) -> None:
 
 @seen_by("test_no_hmac_with_a_public_key", RSA_TOKEN)
 def a_public_key_is_a_secret(patch: Patches) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     def lets_in(verifier: Any, header: dict[str, Any], _: dict[str, Any], text: str) -> bool:
         (public, *_) = verifier._keys.current().public
         key = jwt.get_algorithm_by_name("RS256").from_jwk(dict(public))
