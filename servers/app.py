@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.add_url_rule(rule, view_func=view, methods=[method])
     problems.register(app)
+    app.before_request(_take_body)
     if isinstance(scheme, FlaskExtension):
         scheme.install(app)
 
@@ -77,6 +78,12 @@ def create_app(settings: Settings) -> Flask:
         return response
 
     return app
+
+
+def _take_body() -> None:
+    # one that is refused unread closes the connection behind the answer, and the balancer's next request on it is lost
+    if request.method != "GET":
+        request.get_data()
 
 
 class _Twin:

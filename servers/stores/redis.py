@@ -13,6 +13,9 @@ Keys and values as `servers.redis_records` has them.
 | list_by_user | ZRANGE, then a GET and a PTTL per session in one round trip |
 | delete_by_user | ZRANGE, then MULTI DEL ZREM EXEC |
 | put_mark, get_mark | SET, GET |
+
+A sliding lookup asks with 91 octets (an id of 43 characters, a limit of four digits); its answer is the record, the 13
+digits before it, and the protocol's frame.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import redis
 
 from servers import stores
 from servers.session_store import Session, Store, StoreUnavailableError
+from topology.components.valkey import Counters
 
 IDLE_S = 60
 _NOT_COUNTED = {"client", "config", "flushall", "hello", "info", "ping", "select"}
@@ -41,6 +42,10 @@ def test_commands_of_each_operation(shared: Store, counted: Callable[..., dict[s
     once = {"multi": 1, "zadd": 1, "zremrangebyscore": 1, "expireat": 2, "set": 1, "exec": 1}
     assert counted(lambda: shared.create(session, IDLE_S)) == once
     assert counted(lambda: shared.load("s1", IDLE_S)) == {"getex": 1}
+    assert counted(lambda: shared.load("s1", None)) == {"get": 1}
+    assert counted(lambda: shared.touch("s1", IDLE_S)) == {"eval": 1, "exists": 1, "setrange": 1, "expire": 1}
+    assert counted(lambda: shared.put_mark("m", b"1", IDLE_S)) == {"set": 1}
+    assert counted(lambda: shared.get_mark("m")) == {"get": 1}
     assert counted(lambda: shared.load("unknown", IDLE_S)) == {"getex": 1}
     assert counted(lambda: shared.update(session, session, IDLE_S)) == {"eval": 1, "get": 1, "set": 1}
     assert counted(lambda: shared.list_by_user("user-00001", IDLE_S)) == {"zrange": 1, "get": 1, "pttl": 1}
@@ -53,6 +58,23 @@ def test_commands_of_each_operation(shared: Store, counted: Callable[..., dict[s
 def test_a_hundred_lookups_are_a_hundred_commands(shared: Store, counted: Callable[..., dict[str, int]]) -> None:
     shared.create(a_session(), IDLE_S)
     assert counted(lambda: [shared.load("s1", IDLE_S) for _ in range(100)]) == {"getex": 100}
+
+
+def _resp(*words: str) -> int:
+    return len(f"*{len(words)}\r\n") + sum(len(f"${len(word)}\r\n{word}\r\n") for word in words)
+
+
+def test_octets_of_a_lookup_are_those_of_one_question_and_of_the_record(shared: Store, valkey_port: int) -> None:
+    session, counters = a_session("i" * 43), Counters(valkey_port)
+    shared.create(session, 1800)
+    shared.load(session.id, 1800)
+    before = counters()
+    for _ in range(100):
+        shared.load(session.id, 1800)
+    seen = counters().since(before)
+    record = 13 + len(session.encode())
+    assert seen.bytes_in == 100 * _resp("GETEX", f"session:{session.id}", "EX", "1800") == 100 * 91
+    assert seen.bytes_out == 100 * (len(f"${record}\r\n") + record + 2)
 
 
 def test_the_server_expires_session_and_index(shared: Store, admin: redis.Redis) -> None:

@@ -19,7 +19,7 @@ Eventually = Callable[[Callable[[], object]], bool]
 
 
 def a_session(name: str = "s1", user: str = "user-00001", created: float | None = None) -> Session:
-    now = round(time.time() if created is None else created, 3)
+    now = int((time.time() if created is None else created) * 1000) / 1000  # as a record keeps it, and never to come
     return Session(
         name, user, "reader", now, now, round(now + 600, 3), "127.0.0.1", "agent ü", {"display_name": user, "serial": 0}
     )
