@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from loadtests.samples import SCHEMA
-
-_ROWS_PER_GROUP = 1 << 20
+from loadtests.samples import SCHEMA, write
 
 
 class Recorder:
@@ -35,8 +32,4 @@ class Recorder:
             else pa.array(column, kind)
             for column, kind in zip(self._columns, SCHEMA.types, strict=True)
         ]
-        draft = path.with_suffix(".tmp")
-        pq.write_table(
-            pa.Table.from_arrays(arrays, schema=SCHEMA), draft, compression="zstd", row_group_size=_ROWS_PER_GROUP
-        )
-        draft.rename(path)
+        write(path, arrays)

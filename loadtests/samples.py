@@ -7,9 +7,12 @@ History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 FORMAT = 1
 METADATA_KEY = b"authscale_samples"
@@ -51,3 +54,13 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
+
+_ROWS_PER_GROUP = 1 << 20
+
+
+def write(path: Path, columns: Sequence[pa.Array[Any]]) -> None:
+    """Write samples, one array per column of `SCHEMA`; the file appears under its name only when whole. Raises OSError."""
+    draft = path.with_suffix(".tmp")
+    table = pa.Table.from_arrays(list(columns), schema=SCHEMA)
+    pq.write_table(table, draft, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    draft.rename(path)
