@@ -1,7 +1,7 @@
 """Runs that never ran, in the real format: what the tests of analysis and `analysis.bench_analysis` read.
 
 Every figure is drawn from a seeded generator: log-normal service times about a typical one per scheme and store, a
-factor per block, a few busy users. The shapes are docs/file-formats.md; samples are written by `loadtests.samples.write`.
+factor per block, a few busy users. The shapes are docs/file-formats.md; `loadtests.samples.write` writes the samples.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Plan:
 
 def cells(plan: Plan) -> list[dict[str, Any]]:
     """Return the cells of run.json: series by replicas by policies, and the duplicate of the first."""
-    made = [(scheme, store, {}) for scheme, store in plan.series] + list(plan.extra)
+    made: list[tuple[str, str, Mapping[str, str]]] = [(scheme, store, {}) for scheme, store in plan.series] + list(
+        plan.extra
+    )
     found = [
         {
             "id": "-".join((scheme, store, f"{replicas}r", policy))
@@ -288,5 +290,5 @@ def _commands_per_request(cell: Cell) -> int:
     return 1 if cell.get("options", {}).get("touch") == "never" else _TOUCHING.get(cell["store"], 1)
 
 
-def _coded(codes: NDArray[np.int64], names: Sequence[str]) -> pa.DictionaryArray:
+def _coded(codes: NDArray[np.int64], names: Sequence[str]) -> pa.DictionaryArray[Any, Any]:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(names))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT
+from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT, among, counts
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
 # Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
@@ -39,24 +37,22 @@ class Sent:
 
 def read_sent(path: Path) -> Sent:
     """Count the samples of one trial. Raises OSError or pyarrow.ArrowInvalid on a missing or broken file."""
-    table = pq.read_table(path)
-    phases = _texts(table["phase"])
-    logins, measured = table.filter(phases == LOGIN), table.filter(phases == MEASURED)
-    names = _texts(measured["outcome"])
-    outcomes = {name: int(count) for name, count in zip(*np.unique(names, return_counts=True), strict=True)}
-    was_sent = names != DROPPED
-    due, started, ended = (measured[name].to_numpy()[was_sent] for name in ("due_ns", "started_ns", "ended_ns"))
-    busy = measured["user_was_busy"].to_numpy()[was_sent]
+    table = pq.read_table(path, columns=["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "outcome"])
+    measured, outcome = among(table["phase"], MEASURED), table["outcome"]
+    unsent = among(outcome, DROPPED)
+    was_sent = measured & ~unsent
+    due, started, ended = (table[name].to_numpy()[was_sent] for name in ("due_ns", "started_ns", "ended_ns"))
+    busy = table["user_was_busy"].to_numpy()[was_sent]
     lateness_ms = (started - due)[~busy] / 1e6
     response_ms = (ended - np.where(busy, due, started)) / 1e6
     return Sent(
-        scheduled=len(names),
+        scheduled=int(measured.sum()),
         sent=int(was_sent.sum()),
-        dropped=int((~was_sent).sum()),
+        dropped=int((measured & unsent).sum()),
         late=int((lateness_ms > HARMLESS_LATENESS_MS).sum()),
-        recorded=int(len(table) - (~was_sent).sum()),
-        failed_logins=int((_texts(logins["outcome"]) != OK).sum()),
-        outcomes=outcomes,
+        recorded=int(len(table) - (measured & unsent).sum()),
+        failed_logins=int((among(table["phase"], LOGIN) & ~among(outcome, OK)).sum()),
+        outcomes=counts(outcome, measured),
         lateness_p50_ms=_quantile(lateness_ms, 0.5),
         lateness_p99_ms=_quantile(lateness_ms, 0.99),
         response_p50_ms=_quantile(response_ms, 0.5),
@@ -98,10 +94,6 @@ def reasons_against(
         f"Locust counted {locust} requests and {sent.recorded} were recorded": locust != sent.recorded,
     }
     return [reason for reason, failed in checks.items() if failed]
-
-
-def _texts(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    return np.asarray(column.to_pandas(), dtype=object)
 
 
 def _quantile(values: np.ndarray[tuple[int], np.dtype[np.float64]], q: float) -> float:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 FORMAT = 1
 METADATA_KEY = b"authscale_samples"
@@ -54,13 +56,46 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
-
 _ROWS_PER_GROUP = 1 << 20
 
 
 def write(path: Path, columns: Sequence[pa.Array[Any]]) -> None:
-    """Write samples, one array per column of `SCHEMA`; the file appears under its name only when whole. Raises OSError."""
+    """Write samples, an array per column of `SCHEMA`; the file has its name only when it is whole. Raises OSError."""
     draft = path.with_suffix(".tmp")
     table = pa.Table.from_arrays(list(columns), schema=SCHEMA)
     pq.write_table(table, draft, compression="zstd", row_group_size=_ROWS_PER_GROUP)
     draft.rename(path)
+
+
+def among(column: pa.ChunkedArray[Any], *names: str) -> NDArray[np.bool_]:
+    """Return which rows of a dictionary column hold one of the names.
+
+    Names are looked up once per dictionary and rows by their code: a string per row costs more than all else that
+    reads samples. Chunks, as of several files, may have dictionaries of their own.
+    """
+    found = [np.isin(_names(chunk), names)[_codes(chunk)] for chunk in _chunks(column)]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.bool_)
+
+
+def counts(column: pa.ChunkedArray[Any], rows: NDArray[np.bool_]) -> dict[str, int]:
+    """Return how many of the rows chosen hold each name of a dictionary column; names in order, none of count 0."""
+    found: dict[str, int] = {}
+    start = 0
+    for chunk in _chunks(column):
+        chosen = _codes(chunk)[rows[start : start + len(chunk)]]
+        start += len(chunk)
+        for name, number in zip(_names(chunk), np.bincount(chosen, minlength=len(chunk.dictionary)), strict=True):
+            found[name] = found.get(name, 0) + int(number)
+    return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def _chunks(column: pa.ChunkedArray[Any]) -> list[pa.DictionaryArray[Any, Any]]:
+    return cast("list[pa.DictionaryArray[Any, Any]]", column.chunks)
+
+
+def _codes(chunk: pa.DictionaryArray[Any, Any]) -> NDArray[np.integer[Any]]:
+    return np.asarray(chunk.indices)
+
+
+def _names(chunk: pa.DictionaryArray[Any, Any]) -> list[str]:
+    return [str(name) for name in chunk.dictionary.to_pylist()]
