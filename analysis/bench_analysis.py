@@ -83,10 +83,10 @@ class Size:
 
 
 def plan_of(samples: int, *, long_trials: bool = False) -> Plan:
-    """Return a run of about so many samples: many cells by `BLOCKS`, or two cells and two blocks of long trials."""
+    """Return a run of so many samples or a few more: many cells by `BLOCKS`, or two by two long trials."""
     few = {"series": SERIES[:1], "replicas": (1,), "blocks": 2}
     shape: dict[str, Any] = few if long_trials else {"series": SERIES, "replicas": REPLICAS, "blocks": BLOCKS}
-    return Plan(**shape, requests=max(round(samples / _trials(Plan(**shape))) - UNMEASURED, 10))
+    return Plan(**shape, requests=max(math.ceil(samples / _trials(Plan(**shape))) - UNMEASURED, 10))
 
 
 def spend(argv: Sequence[str]) -> Spent:
@@ -225,8 +225,8 @@ def table(written: Mapping[str, Any]) -> str:
     for name, title in titles.items():
         found, limit = written[name], written["limits"][name]
         lines.append(f"{title:<42}{found:>8.2f}{limit:>8.2f}  {'ok' if found <= limit else 'MISSED'}")
-    line = f"{written['constant_s']:.2f} s + {written['seconds_per_million']:.3f} s per million samples"
-    return "\n".join([*lines, "", f"1 is linear; below it while the constant rules: {line}"])
+    line = f"{written['constant_s']:.2f} s + {written['seconds_per_million']:.2f} s a million"
+    return "\n".join([*lines, "", f"1 is linear, and less where the constant rules: {line}"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
