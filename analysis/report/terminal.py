@@ -9,7 +9,7 @@ from rich.text import Text
 from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
-from analysis.wording import label, number, percent
+from analysis.wording import NOTHING, label, number, percent
 
 _WIDE = 10.0
 
@@ -32,12 +32,16 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
     for sentence in report.answer:
         console.print(Text(f"• {sentence}"))
     for finding in report.findings:
-        if finding.id in ("sessions-lost", "refused", "errors", "invalid", "partial"):
+        if finding.id in ("sessions-lost", "refused", "errors", "invalid", "unmeasurable", "precision", "partial"):
             console.print(Text(f"• {finding.text}"))
 
 
 def _row(result: CellResult) -> tuple[str, ...]:
+    """Return the figures of a cell; of one that cannot be measured, how many blocks of how many are valid."""
     figures = result.estimates
+    if not result.measurable:
+        tried = result.valid_blocks + result.invalid_blocks
+        return (*[NOTHING] * (len(COLUMNS) - 1), f"{result.valid_blocks}/{tried}")
     return (
         _with_spread(figures["response_p50_ms"]),
         _with_spread(figures["response_p99_ms"]),
