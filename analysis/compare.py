@@ -58,7 +58,7 @@ def compare(metric: str, cell: CellResult, baseline: CellResult) -> Comparison |
     return replace(made, metric=metric, cell=cell.cell.id, baseline=baseline.cell.id)
 
 
-def compare_values(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
+def compare_values(ours: Iterable[float], theirs: Iterable[float]) -> Comparison:
     """Return the comparison of two cells' positive values, paired by position, one pair a block, without a verdict."""
     logs = [math.log(one / other) for one, other in zip(ours, theirs, strict=True)]
     mean, half = mean_and_half_width(logs)
