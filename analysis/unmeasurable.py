@@ -10,6 +10,7 @@ from analysis.finding import Finding
 from analysis.wording import count, joined, label
 
 WORDS = "cannot be measured here"
+_MOST_NAMED = 4
 
 _QUIETER = "lower RATE, or leave the load generator a core of its own"
 _ADVICE = {
@@ -25,17 +26,22 @@ _ADVICE = {
 
 
 def unmeasurable(results: Sequence[CellResult]) -> Iterable[Finding]:
-    """Name the cells that cannot be measured here, with the most frequent reason of each kind and what to do."""
+    """Name the cells that cannot be measured here, by what mostly prevents it, and say what to do about each."""
     found = [each for each in results if not each.measurable]
+    groups: dict[str, list[CellResult]] = {}
+    for each in found:
+        groups.setdefault(_kind(_most_frequent(each.invalid_reasons)), []).append(each)
     if found:
-        told = (f"{label(each.cell)}: {_how_many(each)}, {_mostly(each.invalid_reasons)}" for each in found)
-        reasons = sum((Counter(each.invalid_reasons) for each in found), Counter[str]())
+        told = [
+            f"{_named(alike)}; {_mostly(_all_reasons(alike))}; {advice(_all_reasons(alike))}"
+            for alike in groups.values()
+        ]
         yield Finding(
             "unmeasurable",
             "caution",
             "Cannot be measured here",
-            f"{'; '.join(told)}. No figure of {'it' if len(found) == 1 else 'these'} is given and nothing is compared "
-            f"with {'it' if len(found) == 1 else 'them'}. What to do: {advice(reasons)}.",
+            f"Too few blocks are valid, so no figure is given of these and nothing is compared with them: "
+            f"{'. '.join(told)}.",
             tuple(each.cell.id for each in found),
         )
 
@@ -48,40 +54,54 @@ def not_measured(results: Sequence[CellResult]) -> str:
 
 def nothing_measured(results: Sequence[CellResult]) -> str:
     """Return the answer of a run of which no cell can be measured."""
-    reasons = sum((Counter(each.invalid_reasons) for each in results), Counter[str]())
     tried = sum(each.valid_blocks + each.invalid_blocks for each in results)
     valid = sum(each.valid_blocks for each in results)
+    reasons = _all_reasons(results)
     return (
-        f"This load cannot be measured here: {count(valid, 'trial')} of {tried:,} are valid, too few for any cell, "
+        f"This cannot be measured here: {valid:,} of {count(tried, 'trial')} valid, too few for any cell, "
         f"{_mostly(reasons)}; {advice(reasons)}."
     )
 
 
-def advice(reasons: Counter[str]) -> str:
+def advice(reasons: Mapping[str, int]) -> str:
     """Return what to do about the most frequent kind of reason."""
     most = _most_frequent(reasons)
-    return next((told for part, told in _ADVICE.items() if part in most), "look at the logs of its trials")
+    return next((told for part, told in _ADVICE.items() if part in most), "look at the logs of these trials")
+
+
+def _named(results: Sequence[CellResult]) -> str:
+    """Return the cells with their valid blocks; of many the first, and how many more there are."""
+    shown = [f"{label(each.cell)} ({_how_many(each)})" for each in results[:_MOST_NAMED]]
+    rest = len(results) - len(shown)
+    return joined([*shown, f"{rest} more"] if rest else shown)
 
 
 def _how_many(result: CellResult) -> str:
     return f"{result.valid_blocks} of {count(result.valid_blocks + result.invalid_blocks, 'block')} valid"
 
 
+def _all_reasons(results: Sequence[CellResult]) -> Counter[str]:
+    return sum((Counter(each.invalid_reasons) for each in results), Counter[str]())
+
+
 def _mostly(reasons: Mapping[str, int]) -> str:
-    most = _most_frequent(Counter(reasons))
-    return f"most often because: {most}" if most else "and no reason is on record"
+    """Return the most frequent kind of reason, how often it was given, and its most frequent figures."""
+    most = _most_frequent(reasons)
+    if not most:
+        return "no reason is on record"
+    times = sum(n for reason, n in reasons.items() if _kind(reason) == _kind(most))
+    return f"most often because: {most}" + (f" (of {times} such)" if times > reasons[most] else "")
 
 
-def _most_frequent(reasons: Counter[str]) -> str:
-    """Return the reason of the most frequent kind; reasons of a kind differ in the figures after their colon."""
+def _most_frequent(reasons: Mapping[str, int]) -> str:
+    """Return the reason of the most frequent kind; reasons of a kind differ in their figures alone."""
     kinds: Counter[str] = Counter()
     for reason, times in reasons.items():
         kinds[_kind(reason)] += times
     if not kinds:
         return ""
     kind = kinds.most_common(1)[0][0]
-    alike = Counter({reason: times for reason, times in reasons.items() if _kind(reason) == kind})
-    return alike.most_common(1)[0][0]
+    return Counter({reason: times for reason, times in reasons.items() if _kind(reason) == kind}).most_common(1)[0][0]
 
 
 def _kind(reason: str) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
+from analysis.unmeasurable import WORDS
 from analysis.wording import NOTHING, label, number, percent
 
 _WIDE = 10.0
@@ -29,6 +30,8 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
         table.add_row(Text(name), *(Text(each) for each in _row(result)))
     console.print(table)
     console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))
+    if not all(each.measurable for each in analysis.results):
+        console.print(Text(f"A row of dashes {WORDS}: blk is how many of its blocks are valid.", style="dim"))
     for sentence in report.answer:
         console.print(Text(f"• {sentence}"))
     for finding in report.findings:
