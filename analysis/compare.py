@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from scipy import special
 
-from analysis.estimates import CellResult, mean_and_half_width
+from analysis.estimates import CellResult
 from analysis.metrics import METRICS
-from analysis.pairs import QUESTIONS, Question, pairs
+from loadtests.pairs import QUESTIONS, Question, pairs
+from loadtests.student import mean_and_deviation, mean_and_half_width
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "unstable"]
 
@@ -54,28 +54,34 @@ def compare(metric: str, cell: CellResult, baseline: CellResult) -> Comparison |
     shared = sorted(block for block in ours.keys() & theirs.keys() if ours[block] > 0 and theirs[block] > 0)
     if not shared:
         return None
-    logs = [math.log(ours[block] / theirs[block]) for block in shared]
+    made = compare_values([ours[block] for block in shared], [theirs[block] for block in shared])
+    return replace(made, metric=metric, cell=cell.cell.id, baseline=baseline.cell.id)
+
+
+def compare_values(ours: Iterable[float], theirs: Iterable[float]) -> Comparison:
+    """Return the comparison of two cells' positive values, paired by position, one pair a block, without a verdict."""
+    logs = [math.log(one / other) for one, other in zip(ours, theirs, strict=True)]
     mean, half = mean_and_half_width(logs)
     return Comparison(
-        metric=metric,
-        cell=cell.cell.id,
-        baseline=baseline.cell.id,
+        metric="",
+        cell="",
+        baseline="",
         ratio=math.exp(mean),
         low=None if half is None else math.exp(mean - half),
         high=None if half is None else math.exp(mean + half),
         p=paired_t_p(logs),
         p_holm=None,
         verdict="inconclusive",
-        blocks=len(shared),
+        blocks=len(logs),
     )
 
 
 def paired_t_p(differences: Sequence[float]) -> float | None:
     """Return the two-sided p of Student's paired t test that the mean difference is 0; None for one pair."""
     count = len(differences)
-    if count < 2:  # noqa: PLR2004 - two is where a spread begins
+    mean, deviation = mean_and_deviation(differences)
+    if deviation is None:
         return None
-    mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
     if deviation == 0:
         return float(mean == 0)
     return float(2 * special.stdtr(count - 1, -abs(mean) / (deviation / math.sqrt(count))))
@@ -94,19 +100,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[Comparison, ...]:
     """Return the comparisons of a run with corrected p values and verdicts.
 
-    The pairs are those of `analysis.pairs`. Cells that refused signed-in users are left out: a refusal is cheaper than
-    an answer.
+    The pairs are those of `analysis.pairs`. Cells that refused signed-in users are left out, because a refusal is
+    cheaper than an answer, and those that cannot be measured here.
     """
     by_id = {each.cell.id: each for each in results}
-    asked = pairs([each.cell for each in results if each.cell.duplicate_of is None and not each.refused])
+    asked = pairs(
+        [each.cell for each in results if each.cell.duplicate_of is None and each.measurable and not each.refused]
+    )
     floor = noise_floor(results)
     judged: list[Comparison] = []
     for metric in COMPARED:
         for question in QUESTIONS:
             found = [compare(metric, by_id[cell.id], by_id[other.id]) for cell, other in asked[question]]
-            corrected = _corrected([replace(each, question=question) for each in found if each])
-            judged += [replace(each, verdict=verdict(each, floor.get(metric), margin)) for each in corrected]
+            judged += judge([replace(each, question=question) for each in found if each], floor.get(metric), margin)
     return tuple(judged)
+
+
+def judge(family: Sequence[Comparison], floor: Comparison | None, margin: float = MARGIN) -> list[Comparison]:
+    """Return comparisons that answer one question on one metric, with their p values corrected and their verdicts."""
+    corrected = iter(holm([each.p for each in family if each.p is not None]))
+    known = [each if each.p is None else replace(each, p_holm=next(corrected)) for each in family]
+    return [replace(each, verdict=verdict(each, floor, margin)) for each in known]
 
 
 def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
@@ -156,12 +170,6 @@ def _within_false_difference(low: float, high: float, floor: Comparison | None, 
         return False
     reach = max(abs(math.log(floor.low)), abs(math.log(floor.high)))
     return math.log(low) < reach and math.log(high) > -reach
-
-
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    tested = [each.p for each in comparisons if each.p is not None]
-    corrected = iter(holm(tested))
-    return [each if each.p is None else replace(each, p_holm=next(corrected)) for each in comparisons]
 
 
 def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: str) -> Comparison | None:

@@ -55,7 +55,7 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
 
     Up to `MOST_LINES` each scheme and store has an ink of its own; of more, each scheme has.
     """
-    shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
+    shown = [each for each in results if each.cell.duplicate_of is None and each.measurable]
     cells = [each.cell for each in results]
     keys = dict.fromkeys(_key(each) for each in shown)
     by_store, by_scheme = inks(cells), scheme_inks(cells)

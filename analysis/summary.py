@@ -30,7 +30,7 @@ class Analysis:
     results: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     noise: Mapping[str, Comparison]
-    answer: tuple[str, str, str]
+    answer: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
@@ -94,6 +94,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "load": dict(cell.load),
         "valid_blocks": result.valid_blocks,
         "invalid_blocks": result.invalid_blocks,
+        "measurable": result.measurable,
         "invalid_reasons": dict(result.invalid_reasons),
         "store_commands_whole": result.whole_commands,
         "metrics": {

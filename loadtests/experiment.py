@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from loadtests.precision import METRIC, Look, Precision
 from topology.spec import Topology
 
 DUPLICATE_SUFFIX = ".aa"
@@ -41,6 +42,36 @@ class Cell:
         """As in the results."""
         return self.topology.id + (DUPLICATE_SUFFIX if self.duplicate_of else "")
 
+    @property
+    def scheme(self) -> str:
+        """For pairing (`loadtests.pairs`), as are those below."""
+        return self.topology.scheme
+
+    @property
+    def store(self) -> str:
+        """`none` without any."""
+        return self.topology.store
+
+    @property
+    def replicas(self) -> int:
+        """How many."""
+        return self.topology.replicas
+
+    @property
+    def policy(self) -> str:
+        """The balancer's."""
+        return self.topology.policy
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What differs from its default."""
+        return self.topology.unusual
+
+    @property
+    def shared(self) -> bool:
+        """Whether every replica accepts what another issued."""
+        return self.topology.accepts_everywhere
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`."""
@@ -66,7 +97,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A resolved experiment: nothing left to default or to look up."""
+    """A resolved experiment: nothing left to default or to look up. `blocks` are run at least."""
 
     name: str
     title: str
@@ -75,6 +106,12 @@ class Experiment:
     blocks: int
     seed: int
     settings: Mapping[str, Any]
+    precision: Precision | None = None
+
+    @property
+    def most_blocks(self) -> int:
+        """Blocks that are run at most: those asked for, but where it is a precision that is asked for."""
+        return self.precision.max_blocks if self.precision else self.blocks
 
     @property
     def baseline(self) -> Cell:
@@ -82,13 +119,27 @@ class Experiment:
         duplicate = next(cell for cell in self.cells if cell.duplicate_of)
         return next(cell for cell in self.cells if cell.id == duplicate.duplicate_of)
 
-    def order(self) -> list[list[Cell]]:
-        """Each block's cells, shuffled anew by the seed, so that drift of the machine falls on no cell alone."""
+    def order(self, blocks: int | None = None) -> list[list[Cell]]:
+        """Each block's cells, shuffled anew by the seed, so that drift of the machine falls on no cell alone.
+
+        The order of a block does not depend on how many follow: a run can be prolonged.
+        """
         chance = random.Random(self.seed)  # noqa: S311 - an order that can be repeated, not a secret
-        blocks = [list(self.cells) for _ in range(self.blocks)]
-        for block in blocks:
+        made = [list(self.cells) for _ in range(self.blocks if blocks is None else blocks)]
+        for block in made:
             chance.shuffle(block)
-        return blocks
+        return made
+
+    def order_by_id(self, blocks: int) -> list[list[str]]:
+        """The same for run.json."""
+        return [[cell.id for cell in block] for block in self.order(blocks)]
+
+    def prolonged(self, blocks: int, look: Look | None) -> dict[str, Any]:
+        """What run.json says otherwise once it is known that there are `blocks`, of what `look` says of them."""
+        changed: dict[str, Any] = {"blocks": blocks, "order": self.order_by_id(blocks)}
+        if look and self.precision:
+            changed["precision"] = {**(self._precision_as_dict() or {}), "blocks": blocks, **look.as_dict()}
+        return changed
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -98,11 +149,14 @@ class Experiment:
             title=record["title"],
             cells=tuple(Cell.from_dict(cell) for cell in record["cells"]),
             load=Load(**record["load"]),
-            blocks=record["blocks"],
+            blocks=record["precision"]["least_blocks"] if record.get("precision") else record["blocks"],
             seed=record["seed"],
             settings=record["settings"],
+            precision=Precision(record["precision"]["asked"], record["precision"]["max_blocks"])
+            if record.get("precision")
+            else None,
         )
-        if made.as_dict()["order"] != record["order"]:
+        if made.order_by_id(record["blocks"]) != record["order"]:
             raise ValueError("the order of its trials is not the one that this revision makes of its seed")
         return made
 
@@ -116,6 +170,15 @@ class Experiment:
             "blocks": self.blocks,
             "baseline": self.baseline.id,
             "cells": [cell.as_dict() for cell in self.cells],
-            "order": [[cell.id for cell in block] for block in self.order()],
+            "order": self.order_by_id(self.blocks),
             "settings": dict(self.settings),
+            "precision": self._precision_as_dict(),
         }
+
+    def _precision_as_dict(self) -> dict[str, Any] | None:
+        asked = self.precision
+        if asked is None:
+            return None
+        unknown = {"blocks": 0, "reached": False, "unresolved": []}
+        limits = {"least_blocks": self.blocks, "max_blocks": asked.max_blocks}
+        return {"asked": asked.asked, "metric": METRIC, **limits, **unknown}

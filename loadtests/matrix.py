@@ -11,6 +11,8 @@ from typing import Any
 
 from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment, Load
+from loadtests.pairs import pairs
+from loadtests.precision import LEAST_BLOCKS, Precision
 from servers import schemes
 from servers.users import HashCost
 from topology.components.haproxy import POLICIES
@@ -41,8 +43,13 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str}}
+_OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "axes": {"variants": list},
+    "load": {"arrivals": str},
+    "plan": {"precision": (str, float), "max_blocks": int},
+}
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
+_USUAL_MAX_BLOCKS = 30
 
 
 class ExperimentError(ValueError):
@@ -126,15 +133,39 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
         HashCost.parse(plan["hash_cost"])
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
+    cells = _cells(document["axes"])
+    precision = _precision(plan, cells)
     return Experiment(
         name=name,
         title=document["title"],
-        cells=_cells(document["axes"]),
+        cells=cells,
         load=Load(**load),
-        blocks=plan["blocks"],
+        blocks=max(plan["blocks"], LEAST_BLOCKS) if precision else plan["blocks"],
+        precision=precision,
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
     )
+
+
+def _precision(plan: Mapping[str, Any], cells: tuple[Cell, ...]) -> Precision | None:
+    """The adaptive stop, if it is asked for, as a share: 5% or 0.05."""
+    text, most = plan.get("precision"), plan.get("max_blocks")
+    if text is None:
+        if most is not None:
+            raise ExperimentError("max_blocks does nothing without a precision; for a fixed number name blocks")
+        return None
+    try:
+        asked = float(str(text).removesuffix("%")) / (100 if str(text).endswith("%") else 1)
+    except ValueError as error:
+        raise ExperimentError(f"precision {text!r} is not a share, such as 5% or 0.05") from error
+    if not 0 < asked < 1:
+        raise ExperimentError(f"precision must lie between 0 and 1, such as 5% or 0.05, not {text}")
+    least = max(plan["blocks"], LEAST_BLOCKS)
+    most = max(_USUAL_MAX_BLOCKS, least) if most is None else most
+    in_range("max_blocks", most, least, _MAX_BLOCKS)
+    if not any(pairs([cell for cell in cells if cell.duplicate_of is None]).values()):
+        raise ExperimentError("precision: no two of these cells are compared, so there is no interval to narrow")
+    return Precision(asked, most)
 
 
 def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:

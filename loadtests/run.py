@@ -24,6 +24,7 @@ from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
 from loadtests.trial import Surroundings, finished_trial, run_trial
@@ -111,8 +112,7 @@ def _run(experiment: Experiment, results: Path, console: Console, resumed: Path 
         users.seed(accounts.users_db, settings["accounts"], users.HashCost.parse(settings["hash_cost"]))
         around = Surroundings(experiment, folder, accounts, reaper, cores)
         with progress(experiment, console) as shown:
-            for number, block in enumerate(experiment.order(), start=1):
-                _run_block(around, number, block, shown)
+            record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": _now()})
     return 0
 
@@ -124,11 +124,34 @@ def _binaries(experiment: Experiment) -> list[str]:
     return sorted({"haproxy", *(name for each in needs if each for name in binary_names(each))})
 
 
-def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> None:
+def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:
+    """All blocks; where a precision is asked, until it is reached or they are as many as there may be.
+
+    Returns what run.json says of them. Whether to go on is decided by the trials that are finished, those of an
+    interrupted run included, so that a resumed run ends where it would have ended.
+    """
+    experiment, asked = around.experiment, around.experiment.precision
+    trials: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    for number, block in enumerate(experiment.order(experiment.most_blocks), start=1):
+        if known:  # else the order that run.json holds already has this block
+            write_json(around.run_folder / "run.json", {**record, **known, **experiment.prolonged(number, None)})
+        trials += _run_block(around, number, block, shown)
+        if asked and number >= experiment.blocks:
+            found = look(experiment.cells, trials, asked.asked)
+            known = experiment.prolonged(number, found)
+            if found.over:
+                break
+            shown.looked(found)
+    return known
+
+
+def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> list[dict[str, Any]]:
     """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted.
 
-    What an interrupted run has finished is taken as it is.
+    What an interrupted run has finished is taken as it is. Returns trial.json of those that count.
     """
+    done: list[dict[str, Any]] = []
     waiting = list(enumerate(block, start=1))
     for attempt in range(1, ATTEMPTS + 1):
         again = []
@@ -140,18 +163,27 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
                 again.append((position, cell))
             else:
                 shown.done(record)
+                done.append(record)
         waiting = again
+    return done
 
 
 def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
     load = experiment.load
     console.print(
-        f"{experiment.title}: {len(experiment.cells)} cells x {experiment.blocks} blocks, {load.scenario}, "
+        f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {load.scenario}, "
         f"open loop, {load.rate_rps:g} requests/s by {load.users} users, {load.duration_s:g} s each",
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
     console.print()
+
+
+def _blocks(experiment: Experiment) -> str:
+    if experiment.precision is None:
+        return f"{experiment.blocks} blocks"
+    narrow = f"until every interval is within {100 * experiment.precision.asked:g} %"
+    return f"{experiment.blocks} to {experiment.most_blocks} blocks ({narrow})"
 
 
 def _now() -> str:
@@ -193,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them")
     option("--blocks", type=int, help="how often every cell is run")
+    option("--precision", help="more blocks until every interval is this narrow, as a share: 5%% or 0.05")
+    option("--max-blocks", type=int, help="how many blocks that may take (default: 30)")
     option("--seed", type=int, help="of the order and the arrivals")
     option("--accounts", type=int, help="rows of the user table")
     option("--hash-cost", help="argon2id cost of the passwords")

@@ -12,12 +12,14 @@ from analysis.estimates import CellResult
 from analysis.finding import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
-from analysis.pairs import QUESTIONS
 from analysis.report.guide import READING, limits
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
+from analysis.stop import asked_precision
 from analysis.summary import Analysis
+from analysis.unmeasurable import WORDS
 from analysis.wording import NOTHING, count, interval, joined, label, number, options_text, percent, setting
+from loadtests.pairs import QUESTIONS
 
 RATIOS = ("refused_ratio", "error_ratio")
 
@@ -28,7 +30,7 @@ class Report:
 
     title: str
     subtitle: str
-    answer: tuple[str, str, str]
+    answer: tuple[str, ...]
     findings: tuple[Finding, ...]
     asked: tuple[tuple[str, str], ...]
     metrics: tuple[Table, ...]
@@ -92,6 +94,7 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
             f"({len(run.trials)} of {run.trials_planned} trials are there)"
         ),
     )
+    yield from ((("Precision", asked_precision(run)),) if run.document.get("precision") else ())
     yield from ((f"Setting {name}", _plain(value)) for name, value in document.get("settings", {}).items())
 
 
@@ -102,10 +105,14 @@ def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:
             title=group,
             columns=("cell", *(_heading(metric) for metric in metrics)),
             rows=tuple(
-                (Entry(_cell_name(each, results)), *(_figure(each, metric) for metric in metrics)) for each in results
+                (_cell_entry(each, results), *(_figure(each, metric) for metric in metrics)) for each in results
             ),
             note="; ".join(f"{metric.title}: {metric.meaning}" for metric in metrics) + ".",
         )
+
+
+def _cell_entry(result: CellResult, results: Sequence[CellResult]) -> Entry:
+    return Entry(_cell_name(result, results), "" if result.measurable else WORDS)
 
 
 def _heading(metric: Metric) -> str:
@@ -114,6 +121,8 @@ def _heading(metric: Metric) -> str:
 
 def _figure(result: CellResult, metric: Metric) -> Entry:
     found = result.estimates[metric.name]
+    if not result.measurable:
+        return Entry(NOTHING)
     if metric.name in RATIOS:
         return Entry(percent(found.value), _percent_interval(found.low, found.high))
     if metric.name == "store_commands_per_request" and result.in_process:
@@ -186,7 +195,7 @@ def _validity(run: Run, result: CellResult, name: str) -> tuple[Entry, ...]:
     told = [f"{reason} ({times})" for reason, times in result.invalid_reasons.items()]
     told += [f"block {trial.block} at first: {'; '.join(trial.earlier_attempt)}" for trial in retried]
     return (
-        Entry(name),
+        Entry(name, "" if result.measurable else WORDS),
         Entry(str(result.valid_blocks)),
         Entry(str(result.invalid_blocks)),
         Entry(str(len(retried))),
