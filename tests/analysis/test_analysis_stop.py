@@ -55,10 +55,10 @@ def test_what_stayed_open_is_named_widest_first_with_the_blocks_that_it_would_ta
     kind, text, shown = told(reached=False, unresolved=stayed)
     assert kind == "caution"
     assert text == (
-        "After 3 blocks, the most there may be, these intervals have not been within 5 % for 3 blocks in a row: session · memory ×1 against "  # noqa: RUF001 - times signs
-        "control ×1 (too few paired blocks), session · redis ×1 against control ×1 (±8.1 %, about 9 more blocks) and "  # noqa: RUF001
-        "token ×1 against control ×1 (±6.1 %, about 4 more blocks). By the spread so far about 9 more blocks would do "  # noqa: RUF001
-        "for all of them."
+        "After 3 blocks, the most there may be, these intervals have not been within 5 % for 3 blocks in a row: "
+        "session · memory ×1 against control ×1 (too few paired blocks), session · redis ×1 against control ×1 "  # noqa: RUF001 - times signs
+        "(±8.1 %, about 9 more blocks) and token ×1 against control ×1 (±6.1 %, about 4 more blocks). By the spread so "  # noqa: RUF001
+        "far about 9 more blocks would do for all of them."
     )
     assert text in shown
 
