@@ -9,6 +9,7 @@ from analysis.finding import Finding
 from analysis.load import Run
 from analysis.metrics import BY_NAME
 from analysis.wording import count, joined, label, percent
+from loadtests.precision import LOOKS
 
 _MOST_TOLD = 3
 
@@ -53,8 +54,8 @@ def _unresolved(run: Run, asked: Mapping[str, Any]) -> str:
     more = max((each["more_blocks"] or 0 for each in widest), default=0)
     needed = f" By the spread so far about {count(more, 'more block')} would do for all of them." if more else ""
     return (
-        f"After {count(asked['blocks'], 'block')}, the most there may be, these intervals are not within "
-        f"{percent(asked['asked'])}: {joined([*told, *rest])}.{needed}"
+        f"After {count(asked['blocks'], 'block')}, the most there may be, these intervals have not been within "
+        f"{percent(asked['asked'])} for {LOOKS} blocks in a row: {joined([*told, *rest])}.{needed}"
     )
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.experiment import Experiment
-from loadtests.precision import Look
+from loadtests.precision import LOOKS, Look
 
 _FIRST_GUESS_S = 5.0  # of a trial beside its load, until one has been timed
 
@@ -64,8 +64,8 @@ class _Clock:
 def open_comparisons(look: Look) -> str:
     """What the adaptive stop waits for, in one line."""
     widths = [each.half_width for each in look.unresolved if each.half_width is not None]
-    widest = f", the widest ±{100 * max(widths):.1f} %" if widths else ""
-    return f"{len(look.unresolved)} of {look.compared} intervals are not narrow enough yet{widest}"
+    widest = f"; the widest is ±{100 * max(widths):.1f} %" if widths else ""
+    return f"{len(look.unresolved)} of {look.compared} intervals not narrow for {LOOKS} blocks in a row yet{widest}"
 
 
 def verdict(record: dict[str, Any]) -> str:

@@ -44,6 +44,11 @@ READING = (
         ),
     ),
     (
+        "Cannot be measured here",
+        "Fewer blocks of the cell are valid than three and half of those that it ran: what is left would be the "
+        "machine's quiet moments, so no figure is given.",
+    ),
+    (
         "Refused",
         (
             "401 answers to users who are signed in, over requests sent. Cells with any are not compared: a refusal is "

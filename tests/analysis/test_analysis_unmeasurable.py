@@ -105,6 +105,16 @@ def test_a_duplicate_that_cannot_be_measured_is_no_noise_of_the_run(build_run: C
     assert analysis.comparisons
 
 
+def test_another_store_stands_for_the_reference_that_cannot_be_measured(build_run: Callable[..., Path]) -> None:
+    series = (("session", "redis"), ("session", "memcached"), ("session", "postgres"))
+    folder = build_run(blocks=3, replicas=(1,), series=series)
+    met = {(each.cell, each.baseline) for each in analyse(load_run(folder)).comparisons if each.question == "store"}
+    assert {baseline for _, baseline in met} == {"session-redis-1r-roundrobin"}
+    spoil(folder, (1,), "session-redis-1r-roundrobin")
+    met = {(each.cell, each.baseline) for each in analyse(load_run(folder)).comparisons if each.question == "store"}
+    assert met == {("session-postgres-1r-roundrobin", "session-memcached-1r-roundrobin")}
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_one_or_two_blocks_that_were_asked_for_are_figures(build_run: Callable[..., Path], blocks: int) -> None:
     analysis = analyse(load_run(build_run(blocks=blocks)))

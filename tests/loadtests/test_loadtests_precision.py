@@ -14,7 +14,7 @@ import pytest
 from loadtests import run
 from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
-from loadtests.precision import LEAST_BLOCKS, LOOKS, half_width, is_narrow, look, more_blocks
+from loadtests.precision import LEAST_BLOCKS, half_width, is_narrow, look, more_blocks
 from loadtests.run_folder import SetupError, make_run_folder, write_json
 from loadtests.student import mean_and_half_width
 
@@ -90,7 +90,7 @@ def test_an_interval_must_be_narrow_three_times_and_from_eight_blocks_on():
     assert not is_narrow(wide, 0.05)
     late = [0.5, *[0.0005 * (-1) ** n for n in range(60)]]
     first = next(n for n in range(LEAST_BLOCKS, 60) if (half_width(late[:n]) or 1) <= 0.05)
-    assert [is_narrow(late[:n], 0.05) for n in range(first, first + LOOKS)] == [False] * (LOOKS - 1) + [True]
+    assert [is_narrow(late[:n], 0.05) for n in range(first, first + 3)] == [False, False, True]
 
 
 def test_how_many_more_blocks_it_would_take():
