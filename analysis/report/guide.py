@@ -45,8 +45,10 @@ READING = (
     ),
     (
         "Cannot be measured here",
-        "Fewer blocks of the cell are valid than three and half of those that it ran: what is left would be the "
-        "machine's quiet moments, so no figure is given.",
+        (
+            "Fewer blocks of the cell are valid than three and half of those that it ran: what is left would be the "
+            "machine's quiet moments, so no figure is given."
+        ),
     ),
     (
         "Refused",
