@@ -15,13 +15,16 @@ import numpy as np
 from scipy import special
 
 from analysis.estimates import CellResult, mean_and_half_width
-from analysis.metrics import METRICS
+from analysis.metrics import BY_NAME, METRICS
 from analysis.pairs import QUESTIONS, Question, pairs
+from loadtests import load_words
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "unstable"]
 
 COMPARED = ("response_p50_ms", "response_p99_ms", "service_p50_ms", "replica_cpu_us_per_request")
-"""The metrics that are compared; of each, less is better."""
+"""The metrics that are compared under every load."""
+OF_CLOSED = ("throughput_rps",)
+"""Those that are compared under a closed loop besides: an open one sets its own throughput."""
 MARGIN = 0.05
 """Differences under this share are of no practical interest: the margin of equivalence."""
 ALPHA = 0.05
@@ -101,12 +104,16 @@ def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[
     asked = pairs([each.cell for each in results if each.cell.duplicate_of is None and not each.refused])
     floor = noise_floor(results)
     judged: list[Comparison] = []
-    for metric in COMPARED:
+    for metric in (*COMPARED, *(OF_CLOSED if _closed(results) else ())):
         for question in QUESTIONS:
             found = [compare(metric, by_id[cell.id], by_id[other.id]) for cell, other in asked[question]]
             corrected = _corrected([replace(each, question=question) for each in found if each])
             judged += [replace(each, verdict=verdict(each, floor.get(metric), margin)) for each in corrected]
     return tuple(judged)
+
+
+def _closed(results: Sequence[CellResult]) -> bool:
+    return any(load_words.is_closed(each.cell.load) for each in results)
 
 
 def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
@@ -119,6 +126,7 @@ def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
         original = by_id.get(twin.cell.duplicate_of or "")
         if original:
             names = [metric.name for metric in METRICS if metric.positive]
+            names += OF_CLOSED if _closed(results) else ()
             found = ((name, compare(name, twin, original)) for name in names)
             return {name: replace(each, verdict=verdict(each, None)) for name, each in found if each}
     return {}
@@ -129,7 +137,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
 
     - no interval (a single block): inconclusive;
     - the whole interval inside the margin, 1/(1+margin) to 1+margin: equivalent;
-    - corrected p under 5 %: faster or slower;
+    - corrected p under 5 %: faster or slower, by which of less and more is better of the metric;
     - otherwise inconclusive: the run cannot tell.
 
     A verdict other than inconclusive becomes unstable when the run found a difference where there is none, that is
@@ -143,7 +151,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
     if low >= 1 / (1 + margin) and high <= 1 + margin:
         settled: Verdict = "equivalent"
     elif p < ALPHA:
-        settled = "faster" if comparison.ratio < 1 else "slower"
+        settled = "faster" if (comparison.ratio < 1) == (BY_NAME[comparison.metric].better == "less") else "slower"
     else:
         return "inconclusive"
     return "unstable" if _within_false_difference(low, high, floor, margin) else settled
@@ -171,11 +179,11 @@ def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: st
 
 
 def by_question(comparisons: Iterable[Comparison]) -> list[tuple[str, Question, list[Comparison]]]:
-    """Return the comparisons grouped by metric and question, in the order of `COMPARED` and `QUESTIONS`; none empty."""
+    """Return the comparisons grouped by metric and question, in the order of both; none empty."""
     listed = list(comparisons)
     groups = [
         (metric, question, [each for each in listed if (each.metric, each.question) == (metric, question)])
-        for metric in COMPARED
+        for metric in (*COMPARED, *OF_CLOSED)
         for question in QUESTIONS
     ]
     return [group for group in groups if group[2]]
