@@ -53,8 +53,8 @@ _CHANGING = (
     (
         "Changing rate",
         (
-            "The rate went from one value to another over each measured phase. Figures of the whole phase mix its rates; "
-            "what each gave is in the table by step."
+            "The rate went from one value to another over each measured phase. Figures of the whole phase mix its "
+            "rates; what each gave is in the table by step."
         ),
     ),
 )

@@ -33,5 +33,5 @@ def step_table(load: Mapping[str, Any], steps: Sequence[StepFigures], names: Map
             for each in steps
         ),
         note="A request belongs to the step in which it fell due. Times: geometric mean over the valid blocks of each "
-        "block's quantile; answered and dropped: mean over blocks. Nothing here is compared: a step is part of a trial.",
+        "block's quantile; answered and dropped: mean over blocks. None is compared: a step is part of a trial.",
     )
