@@ -13,6 +13,7 @@ from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.unmeasurable import not_measured, nothing_measured
 from analysis.wording import capital, change, count, joined, number, options_text, setting, signed_percent, subject
+from loadtests import load_words
 from loadtests.pairs import BASELINE_STORE
 
 LATENCY = "response_p50_ms"
@@ -111,10 +112,7 @@ def _how_sure(run: Run, found: Sequence[Contest], noise: str) -> str:
     blocks = min((each.comparison.blocks for each in found), default=0)
     basis = f"{count(blocks, 'paired block')} of " if found else ""
     load = run.load
-    rest = (
-        f"this rests on {basis}{setting(load.get('duration_s'))} s at {setting(load.get('rate_rps'))} requests/s "
-        f"({load.get('model')} loop)"
-    )
+    rest = f"this rests on {basis}{setting(load.get('duration_s'))} s ({load_words.of(load)})"
     chances = [each.comparison.p_holm for each in found if each.comparison.p_holm is not None]
     tested = f"; Holm-corrected p {joined(f'{p:.2g}' for p in chances)}" if chances else ""
     return capital(rest) + tested + noise + "."

@@ -14,14 +14,17 @@ from typing import Literal
 from scipy import special
 
 from analysis.estimates import CellResult
-from analysis.metrics import METRICS
+from analysis.metrics import BY_NAME, METRICS
+from loadtests import load_words
 from loadtests.pairs import QUESTIONS, Question, pairs
 from loadtests.student import mean_and_deviation, mean_and_half_width
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "unstable"]
 
 COMPARED = ("response_p50_ms", "response_p99_ms", "service_p50_ms", "replica_cpu_us_per_request")
-"""The metrics that are compared; of each, less is better."""
+"""The metrics that are compared under every load."""
+OF_CLOSED = ("throughput_rps",)
+"""Those that are compared under a closed loop besides: an open one sets its own throughput."""
 MARGIN = 0.05
 """Differences under this share are of no practical interest: the margin of equivalence."""
 ALPHA = 0.05
@@ -32,7 +35,7 @@ class Comparison:
     """`cell` over `baseline` on one metric: the geometric mean ratio over paired blocks, and the verdict.
 
     `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons on this metric that
-    answer the same question (`analysis.pairs`).
+    answer the same question (`loadtests.pairs`).
     """
 
     metric: str
@@ -100,7 +103,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[Comparison, ...]:
     """Return the comparisons of a run with corrected p values and verdicts.
 
-    The pairs are those of `analysis.pairs`. Cells that refused signed-in users are left out, because a refusal is
+    The pairs are those of `loadtests.pairs`. Cells that refused signed-in users are left out, because a refusal is
     cheaper than an answer, and those that cannot be measured here.
     """
     by_id = {each.cell.id: each for each in results}
@@ -109,7 +112,7 @@ def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[
     )
     floor = noise_floor(results)
     judged: list[Comparison] = []
-    for metric in COMPARED:
+    for metric in (*COMPARED, *(OF_CLOSED if _closed(results) else ())):
         for question in QUESTIONS:
             found = [compare(metric, by_id[cell.id], by_id[other.id]) for cell, other in asked[question]]
             judged += judge([replace(each, question=question) for each in found if each], floor.get(metric), margin)
@@ -123,6 +126,10 @@ def judge(family: Sequence[Comparison], floor: Comparison | None, margin: float 
     return [replace(each, verdict=verdict(each, floor, margin)) for each in known]
 
 
+def _closed(results: Sequence[CellResult]) -> bool:
+    return any(load_words.is_closed(each.cell.load) for each in results)
+
+
 def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
     """Return, by metric, the duplicate cell over its original: what two identical cells differ by (A/A).
 
@@ -133,6 +140,7 @@ def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
         original = by_id.get(twin.cell.duplicate_of or "")
         if original:
             names = [metric.name for metric in METRICS if metric.positive]
+            names += OF_CLOSED if _closed(results) else ()
             found = ((name, compare(name, twin, original)) for name in names)
             return {name: replace(each, verdict=verdict(each, None)) for name, each in found if each}
     return {}
@@ -143,7 +151,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
 
     - no interval (a single block): inconclusive;
     - the whole interval inside the margin, 1/(1+margin) to 1+margin: equivalent;
-    - corrected p under 5 %: faster or slower;
+    - corrected p under 5 %: faster or slower, by which of less and more is better of the metric;
     - otherwise inconclusive: the run cannot tell.
 
     A verdict other than inconclusive becomes unstable when the run found a difference where there is none, that is
@@ -157,7 +165,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
     if low >= 1 / (1 + margin) and high <= 1 + margin:
         settled: Verdict = "equivalent"
     elif p < ALPHA:
-        settled = "faster" if comparison.ratio < 1 else "slower"
+        settled = "faster" if (comparison.ratio < 1) == (BY_NAME[comparison.metric].better == "less") else "slower"
     else:
         return "inconclusive"
     return "unstable" if _within_false_difference(low, high, floor, margin) else settled
@@ -179,11 +187,11 @@ def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: st
 
 
 def by_question(comparisons: Iterable[Comparison]) -> list[tuple[str, Question, list[Comparison]]]:
-    """Return the comparisons grouped by metric and question, in the order of `COMPARED` and `QUESTIONS`; none empty."""
+    """Return the comparisons grouped by metric and question, in the order of both; none empty."""
     listed = list(comparisons)
     groups = [
         (metric, question, [each for each in listed if (each.metric, each.question) == (metric, question)])
-        for metric in COMPARED
+        for metric in (*COMPARED, *OF_CLOSED)
         for question in QUESTIONS
     ]
     return [group for group in groups if group[2]]

@@ -66,6 +66,8 @@ class Trial:
     components: Mapping[str, Mapping[str, Any]]
     store: Mapping[str, Any] | None
     folder: Path
+    measured_from_ns: int | None = None  # the generator's clock; None in older runs
+    warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ def _trial(path: Path) -> Trial:
             components=document["components"],
             store=document["store"],
             folder=path.parent,
+            measured_from_ns=document.get("measured_from_ns"),
+            warm_up=document.get("warm_up", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

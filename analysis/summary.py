@@ -16,6 +16,7 @@ from analysis.estimates import CellResult, estimate_run
 from analysis.finding import Finding
 from analysis.findings import findings
 from analysis.load import Run
+from analysis.load_steps import StepFigures, step_figures
 from analysis.metrics import METRICS
 from analysis.prices import price_findings
 
@@ -32,6 +33,8 @@ class Analysis:
     noise: Mapping[str, Comparison]
     answer: tuple[str, ...]
     findings: tuple[Finding, ...]
+    steps: tuple[StepFigures, ...] = ()
+    """What each step of a staircase, or quarter of a ramp, gave; empty under a constant rate and in a closed loop."""
 
 
 def analyse(run: Run) -> Analysis:
@@ -45,6 +48,7 @@ def analyse(run: Run) -> Analysis:
         noise=noise,
         answer=answer(run, results, comparisons, noise.get(LATENCY)),
         findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
+        steps=step_figures(run, results),
     )
 
 
@@ -58,6 +62,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "noise_floor": {name: _noise(each) for name, each in analysis.noise.items()},
         "answer": list(analysis.answer),
         "findings": [asdict(finding) for finding in analysis.findings],
+        "steps": [asdict(step) for step in analysis.steps],
     }
     return _without_nan(document)  # type: ignore[no-any-return]
 

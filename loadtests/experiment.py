@@ -7,23 +7,58 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from loadtests.pacing import CLOSED, OPEN
 from loadtests.precision import METRIC, Look, Precision
 from topology.spec import Topology
 
 DUPLICATE_SUFFIX = ".aa"
+# what one generator and servers on a few cores do at most, and the least time that a request takes there
+_FASTEST_RPS, _FASTEST_S = 10_000.0, 0.0005
+# a client waits for an answer for 10 s
+_BETWEEN_ROUNDS_S = 10.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """An open load: arrivals at `rate_rps`, shared out evenly over `users`, each on one connection."""
+    """When which requests are sent, by `users` on one connection each.
+
+    Open: arrivals at `rate_rps`, shared out evenly over the users, from there to `ramp_to_rps` over the measured phase
+    (0: constant) in `steps` (0: straight); what falls due while `max_in_flight` are being answered (0: no cap) is
+    dropped.
+    Closed: each user goes on when its last request is answered and a think time of mean `think_s` is over; no rate (0).
+
+    A warm-up is one round of `warm_up_s`, and others until it is steady or `warm_up_max_s` is spent (0: not judged,
+    which is how older runs were warmed up).
+    """
 
     scenario: str
     rate_rps: float
     users: int
     warm_up_s: float
     duration_s: float
-    model: str = "open"
+    model: str = OPEN
     arrivals: str = "poisson"
+    max_in_flight: int = 0
+    ramp_to_rps: float = 0.0
+    steps: int = 0
+    think_s: float = 0.0
+    warm_up_max_s: float = 0.0
+
+    @property
+    def most_warm_up_s(self) -> float:
+        """Seconds that all rounds of warm-up may take, with what is still to be answered after each."""
+        rounds = max(1.0, self.warm_up_max_s // self.warm_up_s) if self.warm_up_s else 1.0
+        return rounds * (self.warm_up_s + _BETWEEN_ROUNDS_S)
+
+    @property
+    def most_requests(self) -> float:
+        """Requests of a trial at the very most, sign-ins included; of a closed loop a guess that is seldom reached."""
+        warm_up_s = max(self.warm_up_s, self.warm_up_max_s if self.warm_up_s else 0.0)
+        if self.model == CLOSED:
+            rate = min(_FASTEST_RPS, self.users / (self.think_s + _FASTEST_S))
+            return rate * (warm_up_s + self.duration_s) + self.users
+        mean_rps = (self.rate_rps + (self.ramp_to_rps or self.rate_rps)) / 2
+        return self.rate_rps * warm_up_s + mean_rps * self.duration_s + self.users
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""

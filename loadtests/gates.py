@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -61,7 +63,15 @@ def read_sent(path: Path) -> Sent:
 
 
 def reasons_against(
-    sent: Sent, *, generator_cpu_share: float, steal_share: float, refusals_expected: bool, balanced: int, locust: int
+    sent: Sent,
+    *,
+    generator_cpu_share: float,
+    steal_share: float,
+    refusals_expected: bool,
+    balanced: int,
+    locust: int,
+    closed: bool = False,
+    warm_up: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Why the trial is invalid; empty when it is valid.
 
@@ -72,8 +82,11 @@ def reasons_against(
         refusals_expected: the cell's store is not shared, so that wrong refusals are what the cell shows.
         balanced: requests that the balancer counted over the measured phase.
         locust: requests that Locust counted over the whole trial.
+        closed: the load was a closed loop: it has no rate to miss, and a late generator is a longer think time.
+        warm_up: what trial.json says of it; where it was not judged there is nothing against the trial.
 
     """
+    warmed = warm_up or {"steady": None, "seconds": 0, "rounds": 0}
     limit_ms = max(MAX_LATENESS_SHARE * sent.response_p99_ms, HARMLESS_LATENESS_MS)
     wrong = {
         name: count
@@ -84,9 +97,13 @@ def reasons_against(
     checks = {
         "nothing was sent": sent.sent == 0,
         f"{sent.failed_logins} sign-ins before the load failed": sent.failed_logins > 0,
-        f"generator late: p99 {sent.lateness_p99_ms:.2f} ms over {limit_ms:.2f} ms": sent.lateness_p99_ms > limit_ms,
-        f"rate missed: {unsent:.1%} of the requests that were due were not sent": unsent > MAX_MISSED_SHARE,
+        f"generator late: p99 {sent.lateness_p99_ms:.2f} ms over {limit_ms:.2f} ms": not closed
+        and sent.lateness_p99_ms > limit_ms,
+        f"rate missed: {unsent:.1%} of the requests that were due were not sent": not closed
+        and unsent > MAX_MISSED_SHARE,
         f"{sent.dropped} requests dropped": sent.dropped > 0,
+        f"never steady: response times still changed after {warmed['seconds']:g} s of warm-up": warmed["steady"]
+        is False,
         f"generator used {generator_cpu_share:.0%} of its core": generator_cpu_share > MAX_GENERATOR_CPU_SHARE,
         f"the machine lost {steal_share:.1%} to steal": steal_share > MAX_STEAL_SHARE,
         f"wrong answers: {', '.join(f'{count} {name}' for name, count in wrong.items())}": bool(wrong),

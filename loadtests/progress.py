@@ -71,7 +71,9 @@ def open_comparisons(look: Look) -> str:
 def verdict(record: dict[str, Any]) -> str:
     """One trial in a few words."""
     if not record["valid"]:
-        return f"invalid: {record['invalid_reasons'][0]}"
+        dropped = record.get("dropped", 0)
+        told = any("dropped" in reason for reason in record["invalid_reasons"][:1]) or not dropped
+        return f"invalid: {record['invalid_reasons'][0]}" + ("" if told else f", {dropped} dropped")
     refused = record["outcomes"].get("refused", 0) / record["sent"]
     return f"{refused:.0%} refused" if refused else "ok"
 

@@ -19,11 +19,12 @@ from typing import Any, NoReturn
 import psutil
 from rich.console import Console
 
-from loadtests import provenance
+from loadtests import load_words, provenance
 from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.pacing import MODELS
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
@@ -172,7 +173,7 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
     load = experiment.load
     console.print(
         f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {load.scenario}, "
-        f"open loop, {load.rate_rps:g} requests/s by {load.users} users, {load.duration_s:g} s each",
+        f"{load_words.of(load.as_dict())}, {load.duration_s:g} s each",
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
@@ -219,11 +220,21 @@ def _parser() -> argparse.ArgumentParser:
     option("--policies", type=_names, help="comma-separated balancer policies")
     option("--threads", type=int, help="threads per replica")
     option("--scenario", help="a file of loadtests/scenarios/")
-    option("--rate", type=float, dest="rate_rps", help="requests per second of all users together")
+    option("--model", help=f"load model: {', '.join(MODELS)}")
+    option("--rate", type=float, dest="rate_rps", help="requests per second of all users together (open loop)")
+    option(
+        "--ramp-to", type=float, dest="ramp_to_rps", help="rate at the end of the measured phase (default: the same)"
+    )
+    option("--steps", type=int, help="climb to it in so many steps of equal length (default: a straight ramp)")
+    option("--max-in-flight", type=int, help="drop what falls due while so many are being answered (default: no cap)")
+    option("--think", type=float, dest="think_s", help="mean think time of a user in a closed loop, seconds")
     option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
-    option("--warmup", type=float, dest="warm_up_s", help="seconds before them")
+    option("--warmup", type=float, dest="warm_up_s", help="seconds before them: one round of warm-up")
+    option(
+        "--warmup-max", type=float, dest="warm_up_max_s", help="seconds of all rounds until it is steady (default: 3)"
+    )
     option("--blocks", type=int, help="how often every cell is run")
     option("--precision", help="more blocks until every interval is this narrow, as a share: 5%% or 0.05")
     option("--max-blocks", type=int, help="how many blocks that may take (default: 30)")
