@@ -57,16 +57,16 @@ def compare(metric: str, cell: CellResult, baseline: CellResult) -> Comparison |
     shared = sorted(block for block in ours.keys() & theirs.keys() if ours[block] > 0 and theirs[block] > 0)
     if not shared:
         return None
-    made = compare_values([ours[block] for block in shared], [theirs[block] for block in shared])
-    return replace(made, metric=metric, cell=cell.cell.id, baseline=baseline.cell.id)
+    made = compare_values([ours[block] for block in shared], [theirs[block] for block in shared], metric)
+    return replace(made, cell=cell.cell.id, baseline=baseline.cell.id)
 
 
-def compare_values(ours: Iterable[float], theirs: Iterable[float]) -> Comparison:
+def compare_values(ours: Iterable[float], theirs: Iterable[float], metric: str = COMPARED[0]) -> Comparison:
     """Return the comparison of two cells' positive values, paired by position, one pair a block, without a verdict."""
     logs = [math.log(one / other) for one, other in zip(ours, theirs, strict=True)]
     mean, half = mean_and_half_width(logs)
     return Comparison(
-        metric="",
+        metric=metric,
         cell="",
         baseline="",
         ratio=math.exp(mean),
