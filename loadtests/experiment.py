@@ -23,6 +23,7 @@ class Load:
     duration_s: float
     model: str = "open"
     arrivals: str = "poisson"
+    client: str = "lean"
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""

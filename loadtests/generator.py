@@ -43,6 +43,7 @@ class Generator:
             *("--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
             *("--host", "http://set-by-the-harness", "-u", str(load.users), "-r", str(load.users)),
             *("--rate", str(load.rate_rps), "--warm-up", str(load.warm_up_s), "--duration", str(load.duration_s)),
+            *("--client", load.client),
             *(
                 "--arrivals",
                 load.arrivals,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.arrivals import PROCESSES
+from loadtests.client import CLIENTS
 from loadtests.experiment import Cell, Experiment, Load
 from servers import schemes
 from servers.users import HashCost
@@ -41,7 +42,7 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str}}
+_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str, "client": str}}
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
 
 
@@ -111,6 +112,7 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
     load, plan = document["load"], document["plan"]
     one_of("scenario", load["scenario"], scenario_names())
     one_of("arrivals", load.setdefault("arrivals", "poisson"), PROCESSES)
+    one_of("client", load.setdefault("client", "lean"), CLIENTS)
     _positive("rate", load["rate_rps"], _MAX_RATE_RPS)
     _positive("duration", load["duration_s"], _MAX_SECONDS)
     in_range("users", load["users"], 1, _MAX_USERS)

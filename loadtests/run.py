@@ -21,6 +21,7 @@ from rich.console import Console
 
 from loadtests import provenance
 from loadtests.arrivals import PROCESSES
+from loadtests.client import CLIENTS
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--scenario", help="a file of loadtests/scenarios/")
     option("--rate", type=float, dest="rate_rps", help="requests per second of all users together")
     option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
+    option("--client", help=f"what sends: {', '.join(CLIENTS)}")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them")

@@ -23,8 +23,8 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests import arrivals, control, credentials, samples, server_timing
-from loadtests.client import Answer, HttpClient, client_of
+from loadtests import arrivals, control, credentials, samples, stock_clients
+from loadtests.client import CLIENTS, Answer, Client
 from loadtests.phases import Phase, Phases
 from loadtests.recorder import Recorder
 from servers.users import PASSWORD, user_name
@@ -44,6 +44,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
     parser.add_argument("--arrivals", choices=list(arrivals.PROCESSES), default="poisson", help="Arrival process")
     parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
+    parser.add_argument("--client", choices=CLIENTS, default="lean", help="What sends: ours, or one of Locust's own")
     parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
     parser.add_argument("--authority", default="", help="Certificate to trust (PEM)", include_in_web_ui=False)
     parser.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
@@ -134,7 +135,7 @@ class VirtualUser(User):
         self._renew_ns: float = 0
         self._phase = self.shared.phases.login
         self._phase_start_ns = 0
-        self._client: HttpClient | None = None
+        self._client: Client | None = None
         self._schedule: Iterator[float] = iter(())
         self._due_ns = 0
         self._was_busy = False
@@ -142,7 +143,9 @@ class VirtualUser(User):
     def on_start(self) -> None:
         """Sign in before anything is measured, then wait for the first request to be due."""
         self.shared.phases.enter(self.shared.phases.login)
-        self._client = client_of(self.shared.host, self.shared.authority, _TIMEOUT_S)
+        self._client = stock_clients.make(
+            self.shared.options.client, self.shared.host, self.shared.authority, _TIMEOUT_S
+        )
         self._due_ns = time.monotonic_ns()
         self.login()
         self._enter(self.shared.phases.warm_up)
@@ -246,7 +249,6 @@ class VirtualUser(User):
     def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
         if not self.shared.keeps_samples:
             return
-        timing = server_timing.parse(answer.headers.get(b"server-timing"))
         self.shared.recorder.add(
             self._due_ns,
             answer.started_ns,
@@ -258,16 +260,13 @@ class VirtualUser(User):
             self._phase.name,
             answer.status,
             outcome,
-            timing.replica,
             answer.request_head_bytes,
             answer.request_body_bytes,
             answer.response_head_bytes,
             answer.response_body_bytes,
             len(credential.line),
-            timing.auth_ns,
-            timing.store_ns,
-            timing.queue_ns,
             answer.connection_reused,
+            answer.server_timing,
         )
 
     def _tell_locust(self, operation: str, method: bytes, path: bytes, answer: Answer, outcome: str) -> None:

@@ -1,0 +1,182 @@
+"""What `loadtests.bench_generator` compares: each a process that stays, and is told to run one window after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow.parquet as pq
+
+from loadtests import samples
+from topology.cpu import pinned
+
+_ANSWER_S = 30.0
+_ROOT = Path(__file__).parent.parent
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+# wrk hands its totals to this function (its README, "done"); without a request function the script costs it nothing
+_WRK_DONE = """\
+done = function(summary, latency, requests)
+  local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status
+  io.stderr:write(string.format('{"requests": %d, "wall_us": %d, "p50_us": %.1f, "p99_us": %.1f, "failures": %d}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors + summary.errors.timeout))
+end
+"""
+
+
+class ContestantError(RuntimeError):
+    """A contestant died or answered wrongly; the message has its last log lines."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one contestant did in one window. Latencies and lateness in ms, in open windows alone."""
+
+    requests: int
+    cpu_ns: int
+    wall_ns: int
+    latencies_ms: tuple[float, ...] = ()
+    lateness_ms: tuple[float, ...] = ()
+    write_ns_per_sample: float | None = None
+
+    @property
+    def rps_per_core(self) -> float:
+        """Requests per second of CPU time that the generator used."""
+        return self.requests / (self.cpu_ns / 1e9)
+
+    @property
+    def rps(self) -> float:
+        """Requests per second of wall time."""
+        return self.requests / (self.wall_ns / 1e9)
+
+
+class LocustContestant:
+    """A Locust process (see `loadtests.bench_users`) on the generator's cores; a context manager."""
+
+    def __init__(
+        self, name: str, model: str, *, url: str, users: int, rate_rps: float, cores: frozenset[int], folder: Path,
+        environment: dict[str, str],
+    ) -> None:  # fmt: skip
+        self.name, self.model = name, model
+        self._log = folder / f"{name}-{model}.log"
+        self._samples = folder / f"{name}-{model}.parquet"
+        ours, theirs = socket.socketpair()
+        argv = [
+            *(sys.executable, "-m", "loadtests.bench_users", name, model, url, str(theirs.fileno())),
+            *(str(users), str(rate_rps), str(self._samples)),
+        ]
+        env = {each: os.environ[each] for each in _PASSED_ON if each in os.environ} | {"HOME": str(folder)}
+        if name == "lean":
+            env["GEVENT_BACKEND"] = "select"  # as in every trial (see loadtests.generator); stock Locust has its default
+        with theirs, self._log.open("wb") as log, pinned(cores):
+            self._process = subprocess.Popen(
+                argv, env=env | environment, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[theirs.fileno()], start_new_session=True,
+            )  # fmt: skip
+        ours.settimeout(_ANSWER_S)
+        self._socket = ours
+        self._stream = ours.makefile("rw")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        self._socket.close()  # ends its loop
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def wait_ready(self) -> None:
+        """Return when it has started. Raises ContestantError."""
+        self._answer()
+
+    def window(self, warm_up_s: float, window_s: float) -> Window:
+        """Run one window. Raises ContestantError when it fails, or any request does."""
+        try:
+            self._stream.write(json.dumps({"warm_up_s": warm_up_s, "window_s": window_s}) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise ContestantError(f"{self.name} ({self.model}) died{self._last_lines()}") from error
+        found = json.loads(self._answer())
+        if found["failures"] or not found["requests"]:
+            raise ContestantError(
+                f"{self.name} ({self.model}): {found['failures']} of {found['requests']} requests failed{self._last_lines()}"
+            )
+        window = Window(
+            found["requests"], found["cpu_ns"], found["wall_ns"],
+            tuple(found.get("latencies_ms", ())), tuple(found.get("lateness_ms", ())),
+        )  # fmt: skip
+        return self._with_samples(window, found) if "recorded" in found else window
+
+    def _with_samples(self, window: Window, found: dict[str, Any]) -> Window:
+        if found["recorded"] != found["counted"]:
+            raise ContestantError(
+                f"{self.name} recorded {found['recorded']} samples of {found['counted']} requests that Locust counted"
+            )
+        table = pq.read_table(self._samples).to_pandas()
+        within = table["started_ns"].between(found["start_ns"], found["end_ns"], inclusive="left")
+        sent = table[within & (table["outcome"] != samples.DROPPED)]
+        busy = sent["user_was_busy"]
+        response_ns = sent["ended_ns"] - sent["due_ns"].where(busy, sent["started_ns"])
+        is_open = self.model == "open"
+        return Window(
+            window.requests, window.cpu_ns, window.wall_ns,
+            tuple(response_ns / 1e6) if is_open else (),
+            tuple((sent["started_ns"] - sent["due_ns"])[~busy] / 1e6) if is_open else (),
+            found["write_ns"] / found["recorded"],
+        )  # fmt: skip
+
+    def _answer(self) -> str:
+        try:
+            line = self._stream.readline()
+        except TimeoutError as error:
+            raise ContestantError(f"{self.name} ({self.model}) hung{self._last_lines()}") from error
+        except OSError:
+            line = ""
+        if not line:
+            raise ContestantError(f"{self.name} ({self.model}) died{self._last_lines()}")
+        return line
+
+    def _last_lines(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-3:]
+        return "; it logged last: " + " | ".join(lines) if lines else "; it logged nothing"
+
+
+class Wrk:
+    """wrk, or wrk2 with a rate: one thread on the generator's cores, a new process for each window."""
+
+    def __init__(
+        self, name: str, model: str, *, url: str, users: int, rate_rps: float, cores: frozenset[int], folder: Path
+    ) -> None:
+        self.name, self.model = name, model
+        self._cores = cores
+        script = folder / "done.lua"
+        script.write_text(_WRK_DONE)
+        paced = ["-R", str(round(rate_rps if model == "open" else _MOST_RPS))] if name == "wrk2" else []
+        self._argv = [name, "-t", "1", "-c", str(users), *paced, "-s", str(script), f"{url}/me"]
+
+    def window(self, warm_up_s: float, window_s: float) -> Window:  # noqa: ARG002 - it has no warm-up, and needs none
+        """Run one window, of whole seconds as wrk has it. Raises ContestantError."""
+        argv = [self._argv[0], "-d", f"{max(1, round(window_s))}s", *self._argv[1:]]
+        with pinned(self._cores):
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        with process:
+            _, err = process.communicate(timeout=_ANSWER_S)
+        raise NotImplementedError(err)
+
+
+_MOST_RPS = 1_000_000
+_ = (shutil, time)
