@@ -58,6 +58,7 @@ class Generator:
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
             control.VARIABLE: str(runtime),
+            "PYTHONPATH": str(SCENARIOS.parents[1]),  # of the harness's own tree, wherever another is installed
             "HOME": str(runtime),  # no ~/.locust.conf changes a benchmark
             # epoll's timeouts are whole milliseconds, select's are microseconds: a request leaves when it is due
             "GEVENT_BACKEND": "select",
