@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from loadtests import samples
@@ -22,6 +22,7 @@ from topology.cpu import pinned
 _ANSWER_S = 30.0
 _ROOT = Path(__file__).parent.parent
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_MOST_RPS = 1_000_000  # what wrk2, which always has a rate, cannot reach
 # wrk hands its totals to this function (its README, "done"); without a request function the script costs it nothing
 _WRK_DONE = """\
 done = function(summary, latency, requests)
@@ -38,14 +39,27 @@ class ContestantError(RuntimeError):
 
 @dataclass(frozen=True)
 class Window:
-    """What one contestant did in one window. Latencies and lateness in ms, in open windows alone."""
+    """What one contestant did in one window.
+
+    Latencies and lateness in ms, in open windows alone; wrk2 tells `quantiles_ms` of its own and no lateness.
+    """
 
     requests: int
     cpu_ns: int
     wall_ns: int
     latencies_ms: tuple[float, ...] = ()
     lateness_ms: tuple[float, ...] = ()
+    quantiles_ms: Mapping[float, float] = field(default_factory=dict)
     write_ns_per_sample: float | None = None
+
+    def latency_ms(self, quantile: float) -> float:
+        """A quantile of the latencies."""
+        return self.quantiles_ms.get(quantile) or float(np.quantile(self.latencies_ms, quantile))
+
+    @property
+    def lateness_p99_ms(self) -> float:
+        """The generator's own delay; a schedule that ran early counts as punctual."""
+        return max(0.0, float(np.quantile(self.lateness_ms, 0.99)))
 
     @property
     def rps_per_core(self) -> float:
@@ -136,7 +150,7 @@ class LocustContestant:
             window.requests, window.cpu_ns, window.wall_ns,
             tuple(response_ns / 1e6) if is_open else (),
             tuple((sent["started_ns"] - sent["due_ns"])[~busy] / 1e6) if is_open else (),
-            found["write_ns"] / found["recorded"],
+            write_ns_per_sample=found["write_ns"] / found["recorded"],
         )  # fmt: skip
 
     def _answer(self) -> str:
@@ -156,7 +170,7 @@ class LocustContestant:
 
 
 class Wrk:
-    """wrk, or wrk2 with a rate: one thread on the generator's cores, a new process for each window."""
+    """wrk, or wrk2 which always has a rate: one thread on the generator's cores, a new process for each window."""
 
     def __init__(
         self, name: str, model: str, *, url: str, users: int, rate_rps: float, cores: frozenset[int], folder: Path
@@ -165,7 +179,8 @@ class Wrk:
         self._cores = cores
         script = folder / "done.lua"
         script.write_text(_WRK_DONE)
-        paced = ["-R", str(round(rate_rps if model == "open" else _MOST_RPS))] if name == "wrk2" else []
+        self._paced = name == "wrk2"
+        paced = ["-R", str(round(rate_rps if model == "open" else _MOST_RPS))] if self._paced else []
         self._argv = [name, "-t", "1", "-c", str(users), *paced, "-s", str(script), f"{url}/me"]
 
     def window(self, warm_up_s: float, window_s: float) -> Window:  # noqa: ARG002 - it has no warm-up, and needs none
@@ -174,9 +189,21 @@ class Wrk:
         with pinned(self._cores):
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         with process:
-            _, err = process.communicate(timeout=_ANSWER_S)
-        raise NotImplementedError(err)
+            err = process.stderr.read().decode(errors="replace") if process.stderr else ""
+            _, status, used = os.wait4(process.pid, 0)  # with what it used of the CPU, which Popen does not tell
+            process.returncode = os.waitstatus_to_exitcode(status)
+        try:
+            found = json.loads(err.splitlines()[-1])
+        except (IndexError, ValueError) as error:
+            raise ContestantError(f"{self.name} failed (exit status {process.returncode}): {err.strip()[-200:]}") from error
+        if found["failures"] or not found["requests"]:
+            raise ContestantError(f"{self.name}: {found['failures']} of {found['requests']} requests failed")
+        quantiles = {0.5: found["p50_us"] / 1e3, 0.99: found["p99_us"] / 1e3}
+        cpu_ns = round((used.ru_utime + used.ru_stime) * 1e9)
+        return Window(found["requests"], cpu_ns, found["wall_us"] * 1000, quantiles_ms=quantiles if self._paced else {})
 
 
-_MOST_RPS = 1_000_000
-_ = (shutil, time)
+def wrk_version(name: str) -> str:
+    """What it calls itself in the first line of its help, for which it has an exit status of its own."""
+    out = subprocess.run([name, "-v"], capture_output=True, text=True, timeout=_ANSWER_S, check=False).stdout
+    return out.split("\n", 1)[0].removeprefix("wrk").split("[")[0].strip()
