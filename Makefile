@@ -10,7 +10,7 @@ AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS CLIEN
         ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth contestants report up down test lint notebooks lock
+.PHONY: help bench bench-auth bench-generator contestants report up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -34,6 +34,9 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth
 	@$(PY) -m loadtests.breakdown --run $(or $(RESULTS),results)/latest
 	@$(PY) -m analysis.bench_auth --run $(or $(RESULTS),results)/latest --out $(or $(RESULTS),results)/bench-auth.json
+
+bench-generator: .venv/.installed ## what the generator itself costs, beside stock Locust and wrk (where installed)
+	@$(PY) -m loadtests.bench_generator --out $(or $(RESULTS),results)/bench-generator.json
 
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
 

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from scipy import special
 
 from loadtests import provenance
-from loadtests.contestants import ContestantError, LocustContestant, Window, Wrk, wrk_version
+from loadtests.contestants import ContestantError, Course, LocustContestant, Window, Wrk, wrk_version
 from servers.users import user_name
 from topology import cpu
 from topology.binaries import BinaryError
@@ -103,20 +103,18 @@ def measure(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rounds(
-    plan: Plan, url: str, tools: dict[str, tuple[str, ...]], cores: frozenset[int], reaper: Reaper
-) -> Rounds:
-    facts = {"url": url, "users": plan.users, "rate_rps": plan.rate_rps, "cores": cores, "folder": reaper.folder}
+def _rounds(plan: Plan, url: str, tools: dict[str, tuple[str, ...]], cores: frozenset[int], reaper: Reaper) -> Rounds:
+    course = Course(url, plan.users, plan.rate_rps, cores, reaper.folder)
     with contextlib.ExitStack() as stack:
         locusts = [
-            stack.enter_context(LocustContestant(name, model, environment=reaper.environment, **facts))
+            stack.enter_context(LocustContestant(name, model, course, reaper.environment))
             for name in (LEAN, FAST, HTTP)
             for model in MODELS
         ]
         for each in locusts:
             each.wait_ready()
         contestants: list[Contestant] = [*locusts]
-        contestants += [Wrk(tool, model, **facts) for tool, models in tools.items() for model in models]
+        contestants += [Wrk(tool, model, course) for tool, models in tools.items() for model in models]
         for first in locusts:  # what a process does for the first time only
             first.window(0.0, min(0.2, plan.window_s))
         chance = random.Random(plan.seed)  # noqa: S311 - an order that can be repeated, not a secret

@@ -1,8 +1,8 @@
-"""One contestant of `loadtests.bench_generator` in a process of its own: Locust as a library, told what to do by a socket.
+"""One contestant of `loadtests.bench_generator`: Locust as a library, in a process that a socket tells what to do.
 
     python -m loadtests.bench_users CONTESTANT MODEL URL DESCRIPTOR USERS RATE SAMPLES
 
-Each line that comes in is a window, `{"warm_up_s", "window_s"}`: users start anew, run for the warm-up, and are measured
+Each line that comes in is a window, `{"warm_up_s", "window_s"}`: users start anew, warm up, and are measured
 for the window; the line that goes back has the figures. What is measured with which users stands in the classes below.
 """
 
@@ -112,8 +112,8 @@ class Window:
         self._period_s = users / rate_rps
         if self.is_open and not self.is_lean:
             globals()["_period_s"] = self._period_s
-            chosen.wait_time = constant_throughput(rate_rps / users)  # type: ignore[method-assign,assignment]  # as documented
-            events.request.add_listener(self._tell)
+            chosen.wait_time = constant_throughput(rate_rps / users)  # as documented
+            events.request.add_listener(self._tell)  # type: ignore[no-untyped-call]
 
     def _tell(self, start_time: float, response_time: float, context: dict[str, int], **_: Any) -> None:
         self.told.append((start_time, response_time, context["user"]))

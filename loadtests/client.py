@@ -201,7 +201,7 @@ class HttpClient:
 class _Reader:
     """Takes the C parser's callbacks; one per connection, which carries one answer after the other."""
 
-    __slots__ = ("body", "complete", "feed", "keep_alive", "status", "_should_keep_alive")
+    __slots__ = ("_should_keep_alive", "body", "complete", "feed", "keep_alive", "status")
 
     def __init__(self) -> None:
         parser = httptools.HttpResponseParser(self)

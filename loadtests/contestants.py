@@ -1,4 +1,4 @@
-"""What `loadtests.bench_generator` compares: each a process that stays, and is told to run one window after the other."""
+"""What `loadtests.bench_generator` compares: each is told to run one window after the other."""
 
 from __future__ import annotations
 
@@ -26,15 +26,27 @@ _MOST_RPS = 1_000_000  # what wrk2, which always has a rate, cannot reach
 # wrk hands its totals to this function (its README, "done"); without a request function the script costs it nothing
 _WRK_DONE = """\
 done = function(summary, latency, requests)
-  local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status
+  local errors = summary.errors
+  local failures = errors.connect + errors.read + errors.write + errors.status + errors.timeout
   io.stderr:write(string.format('{"requests": %d, "wall_us": %d, "p50_us": %.1f, "p99_us": %.1f, "failures": %d}\\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors + summary.errors.timeout))
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failures))
 end
 """
 
 
 class ContestantError(RuntimeError):
     """A contestant died or answered wrongly; the message has its last log lines."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is the same for all: server, users (or connections), the rate of open windows, cores, a folder for files."""
+
+    url: str
+    users: int
+    rate_rps: float
+    cores: frozenset[int]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -75,24 +87,23 @@ class Window:
 class LocustContestant:
     """A Locust process (see `loadtests.bench_users`) on the generator's cores; a context manager."""
 
-    def __init__(
-        self, name: str, model: str, *, url: str, users: int, rate_rps: float, cores: frozenset[int], folder: Path,
-        environment: dict[str, str],
-    ) -> None:  # fmt: skip
+    def __init__(self, name: str, model: str, course: Course, environment: Mapping[str, str]) -> None:
         self.name, self.model = name, model
-        self._log = folder / f"{name}-{model}.log"
-        self._samples = folder / f"{name}-{model}.parquet"
+        self._log = course.folder / f"{name}-{model}.log"
+        self._samples = course.folder / f"{name}-{model}.parquet"
         ours, theirs = socket.socketpair()
         argv = [
-            *(sys.executable, "-m", "loadtests.bench_users", name, model, url, str(theirs.fileno())),
-            *(str(users), str(rate_rps), str(self._samples)),
+            *(sys.executable, "-m", "loadtests.bench_users", name, model, course.url, str(theirs.fileno())),
+            *(str(course.users), str(course.rate_rps), str(self._samples)),
         ]
-        env = {each: os.environ[each] for each in _PASSED_ON if each in os.environ} | {"HOME": str(folder)}
+        env = {each: os.environ[each] for each in _PASSED_ON if each in os.environ} | {"HOME": str(course.folder)}
         if name == "lean":
-            env["GEVENT_BACKEND"] = "select"  # as in every trial (see loadtests.generator); stock Locust has its default
-        with theirs, self._log.open("wb") as log, pinned(cores):
+            env["GEVENT_BACKEND"] = (
+                "select"  # as in every trial (see loadtests.generator); stock Locust has its default
+            )
+        with theirs, self._log.open("wb") as log, pinned(course.cores):
             self._process = subprocess.Popen(
-                argv, env=env | environment, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                argv, env=env | dict(environment), cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
         ours.settimeout(_ANSWER_S)
@@ -127,7 +138,8 @@ class LocustContestant:
         found = json.loads(self._answer())
         if found["failures"] or not found["requests"]:
             raise ContestantError(
-                f"{self.name} ({self.model}): {found['failures']} of {found['requests']} requests failed{self._last_lines()}"
+                f"{self.name} ({self.model}): {found['failures']} of {found['requests']} requests failed"
+                f"{self._last_lines()}"
             )
         window = Window(
             found["requests"], found["cpu_ns"], found["wall_ns"],
@@ -172,22 +184,22 @@ class LocustContestant:
 class Wrk:
     """wrk, or wrk2 which always has a rate: one thread on the generator's cores, a new process for each window."""
 
-    def __init__(
-        self, name: str, model: str, *, url: str, users: int, rate_rps: float, cores: frozenset[int], folder: Path
-    ) -> None:
+    def __init__(self, name: str, model: str, course: Course) -> None:
         self.name, self.model = name, model
-        self._cores = cores
-        script = folder / "done.lua"
+        self._cores = course.cores
+        script = course.folder / "done.lua"
         script.write_text(_WRK_DONE)
         self._paced = name == "wrk2"
-        paced = ["-R", str(round(rate_rps if model == "open" else _MOST_RPS))] if self._paced else []
-        self._argv = [name, "-t", "1", "-c", str(users), *paced, "-s", str(script), f"{url}/me"]
+        paced = ["-R", str(round(course.rate_rps if model == "open" else _MOST_RPS))] if self._paced else []
+        self._argv = [name, "-t", "1", "-c", str(course.users), *paced, "-s", str(script), f"{course.url}/me"]
 
     def window(self, warm_up_s: float, window_s: float) -> Window:  # noqa: ARG002 - it has no warm-up, and needs none
         """Run one window, of whole seconds as wrk has it. Raises ContestantError."""
         argv = [self._argv[0], "-d", f"{max(1, round(window_s))}s", *self._argv[1:]]
         with pinned(self._cores):
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
         with process:
             err = process.stderr.read().decode(errors="replace") if process.stderr else ""
             _, status, used = os.wait4(process.pid, 0)  # with what it used of the CPU, which Popen does not tell
@@ -195,7 +207,9 @@ class Wrk:
         try:
             found = json.loads(err.splitlines()[-1])
         except (IndexError, ValueError) as error:
-            raise ContestantError(f"{self.name} failed (exit status {process.returncode}): {err.strip()[-200:]}") from error
+            raise ContestantError(
+                f"{self.name} failed (exit status {process.returncode}): {err.strip()[-200:]}"
+            ) from error
         if found["failures"] or not found["requests"]:
             raise ContestantError(f"{self.name}: {found['failures']} of {found['requests']} requests failed")
         quantiles = {0.5: found["p50_us"] / 1e3, 0.99: found["p99_us"] / 1e3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Recorder:
 
 
 def _table(values: list[Any]) -> pa.Table:
-    columns = {name: values[place::_WIDTH] for place, name in enumerate(COLUMNS)}
+    columns: dict[str, Sequence[Any]] = {name: values[place::_WIDTH] for place, name in enumerate(COLUMNS)}
     timings = [server_timing.parse(field) for field in columns.pop("server_timing")]
     columns |= dict(zip(_FROM_SERVER_TIMING, zip(*timings, strict=True), strict=True))
     return pa.Table.from_arrays(

@@ -26,7 +26,7 @@ from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.useragent import RetriesExceeded
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
-from locust.event import EventHook
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -67,9 +67,9 @@ class Tally:
 
 
 def _counting(kind: type, tally: Tally) -> type:
-    """A kind of gevent's socket that tells `tally` what passes. What sends goes through send, what reads through these."""
+    """A kind of gevent's socket that tells `tally` what passes; whatever sends goes through `send`."""
 
-    class Counting(kind):  # type: ignore[misc,valid-type]  # the kind is known at run time
+    class Counting(kind):  # type: ignore[misc]  # the kind is known at run time
         def send(self, data: Any, flags: int = 0, **timeout: Any) -> int:
             count: int = super().send(data, flags, **timeout)
             tally.sent += memoryview(data)[:count]
@@ -157,7 +157,7 @@ class _FastHttp:
         self, method: str, path: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, bytes | None, Exception | None]:
         """Status, body and failure of one request."""
-        response: Any = self._session.request(method, path, data=body, headers=headers)
+        response: Any = self._session.request(method, path, data=body, headers=headers)  # type: ignore[arg-type]  # octets are taken, too
         failure = self._told.exception
         return (0, None, _plain(failure)) if failure else (response.status_code, response.content, None)
 
@@ -194,11 +194,11 @@ class _Requests:
         self, url: str, tally: Tally, context: ssl.SSLContext | None, authority: Path | None, timeout_s: float
     ) -> None:
         self._timeout_s = timeout_s
-        self._session = HttpSession(url, EventHook(), None, pool_manager=_pool_manager(tally, context))
+        self._session = HttpSession(url, _Told(), None, pool_manager=_pool_manager(tally, context))
         self._session.trust_env = False
         self._session.cookies.set_policy(_NoCookies())
         # a path and not True, for which Locust's adapter would take a context of its own
-        self._session.verify = str(authority or requests.certs.where())
+        self._session.verify = str(authority or DEFAULT_CA_BUNDLE_PATH)
 
     def exchange(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None
@@ -244,7 +244,7 @@ def _pool_manager(tally: Tally, context: ssl.SSLContext | None) -> PoolManager:
     class TlsPool(HTTPSConnectionPool):
         ConnectionCls = Tls
 
-    manager = PoolManager(num_pools=1, maxsize=1, **({"ssl_context": context} if context else {}))
+    manager = PoolManager(num_pools=1, maxsize=1, ssl_context=context)
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
     return manager
 

@@ -95,9 +95,7 @@ def test_bytes_are_those_of_the_capture(topology: Topology, name: bytes | None, 
 )
 def test_every_client_sends_the_same_and_counts_what_it_sent(topology: Topology, tmp_path: Path):
     tls = "tls" in topology.options
-    loads = [
-        Load("mixed", rate_rps=80, users=8, warm_up_s=0.2, duration_s=1.0, client=client) for client in CLIENTS
-    ]
+    loads = [Load("mixed", rate_rps=80, users=8, warm_up_s=0.2, duration_s=1.0, client=client) for client in CLIENTS]
     lean, *stock = _captured(topology, tmp_path, *loads, proxied=not tls)
     for captured in (lean, *stock):
         assert captured.locust_requests == len(captured.samples) > 60  # Locust's event, once for each

@@ -10,7 +10,7 @@ from topology.components.component import Component
 from topology.ports import LOOPBACK
 from topology.probes import http_ok
 
-# The answers are the twins', octet for octet as long as theirs, so that a virtual user finds what it checks and records.
+# The answers are as the twins' are, so that a virtual user finds what it checks and records.
 _CONFIG = """\
 global
     nbthread 1
