@@ -6,7 +6,8 @@ user's), no redirects, no second try; and Locust's request event is left to the 
 was due and what the answer should have been, so that it fires once. An idle connection that the server has closed is
 the exception: they see that before they send, and open another.
 
-Octets are counted by the sockets that the clients are given, inside TLS where there is TLS.
+Octets are counted by the sockets that the clients are given, inside TLS where there is TLS. Locust, which patches the
+process, must have been imported before this module is.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from locust.contrib.fasthttp import FastHttpSession
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ReadTimeoutError
 
 from loadtests import cooperative
 from loadtests.client import Answer, Client, client_of
@@ -252,6 +254,8 @@ def _pool_manager(tally: Tally, context: ssl.SSLContext | None) -> PoolManager:
 def _plain(error: Exception | None) -> Exception | None:
     """The failure in the words of the lean client: TimeoutError where time was up."""
     cause = getattr(error, "original", error) if isinstance(error, RetriesExceeded) else error
-    if isinstance(cause, (requests.exceptions.Timeout, TimeoutError)):
+    # in the middle of a body, requests tells a timeout as a failed connection around urllib3's own
+    around = cause.args[0] if isinstance(cause, requests.exceptions.ConnectionError) and cause.args else None
+    if isinstance(cause, (requests.exceptions.Timeout, TimeoutError)) or isinstance(around, ReadTimeoutError):
         return TimeoutError("timed out")
     return cause
