@@ -239,9 +239,8 @@ def write_run(folder: Path, plan: Plan) -> Path:
             trial = folder / "trials" / str(block) / cell["id"]
             trial.mkdir(parents=True)
             columns = sample_columns(cell, plan, rng)
-            contract.write(
-                trial / "samples.parquet", [pa.array(columns[each.name]).cast(each.type) for each in contract.SCHEMA]
-            )
+            arrays = [pa.array(columns[each.name]).cast(each.type) for each in contract.SCHEMA]
+            contract.write(trial / "samples.parquet", [pa.Table.from_arrays(arrays, schema=contract.SCHEMA)])
             facts = trial_document(cell, plan, block, position, rng)
             (trial / "trial.json").write_text(json.dumps(facts), encoding="utf-8")
     return folder

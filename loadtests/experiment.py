@@ -38,6 +38,7 @@ class Load:
     duration_s: float
     model: str = OPEN
     arrivals: str = "poisson"
+    client: str = "lean"
     max_in_flight: int = 0
     ramp_to_rps: float = 0.0
     steps: int = 0

@@ -47,10 +47,12 @@ class Generator:
             *("--warm-up", str(load.warm_up_s), "--warm-up-max", str(load.warm_up_max_s)),
             *("--duration", str(load.duration_s), "--arrivals", load.arrivals, "--arrival-seed", repr(seed)),
             *("--accounts", str(accounts), "--samples", str(self.samples)),
+            *("--client", load.client),
         ]
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
             control.VARIABLE: str(runtime),
+            "PYTHONPATH": str(SCENARIOS.parents[1]),  # of the harness's own tree, wherever another is installed
             "HOME": str(runtime),  # no ~/.locust.conf changes a benchmark
             # epoll's timeouts are whole milliseconds, select's are microseconds: a request leaves when it is due
             "GEVENT_BACKEND": "select",

@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from loadtests import arrivals, control, pacing
+from loadtests.client import CLIENTS
 from loadtests.phases import Phase, Phases
 from loadtests.rates import Rate
 from loadtests.recorder import Recorder
@@ -42,6 +43,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=0, help="Climb to it in so many steps (0: a straight ramp)")
     parser.add_argument("--arrivals", choices=list(arrivals.PROCESSES), default="poisson", help="Arrival process")
     parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
+    parser.add_argument("--client", choices=CLIENTS, default="lean", help="What sends: ours, or one of Locust's own")
     parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
     parser.add_argument("--authority", default="", help="Certificate to trust (PEM)", include_in_web_ui=False)
     parser.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtests.arrivals import PROCESSES
+from loadtests.client import CLIENTS
 from loadtests.experiment import Load
 from loadtests.pacing import CLOSED, MODELS, OPEN
 from topology.spec import SpecError, in_range, one_of
@@ -15,7 +16,7 @@ REQUIRED: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "model": str, "rate_rps": (int, float), "arrivals": str, "max_in_flight": int, "ramp_to_rps": (int, float),
-    "steps": int, "think_s": (int, float), "warm_up_max_s": (int, float),
+    "steps": int, "think_s": (int, float), "warm_up_max_s": (int, float), "client": str,
 }  # fmt: skip
 """Keys of [load] in an experiment's file."""
 
@@ -46,9 +47,10 @@ def load_of(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Load:
             instead = "USERS and THINK make its load" if model == CLOSED else "RATE makes its load, or MODEL=closed"
             raise SpecError(f"{_KNOBS.get(key, key)} has no meaning in {_A[model]} loop: leave it out; {instead}")
     of_model = _OF_CLOSED if model == CLOSED else _OF_OPEN
-    load = {key: value for key, value in section.items() if key in {*REQUIRED, "warm_up_max_s", *of_model}}
+    load = {key: value for key, value in section.items() if key in {*REQUIRED, "warm_up_max_s", "client", *of_model}}
     _above_0("duration", load["duration_s"], _MAX_SECONDS)
     in_range("users", load["users"], 1, _MAX_USERS)
+    one_of("client", load.get("client", CLIENTS[0]), CLIENTS)
     _warm_up(load)
     if model == CLOSED:
         _from_0("think", load.get("think_s", 0), _MAX_SECONDS)

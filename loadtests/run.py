@@ -21,6 +21,7 @@ from rich.console import Console
 
 from loadtests import load_words, provenance
 from loadtests.arrivals import PROCESSES
+from loadtests.client import CLIENTS
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
@@ -229,6 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--max-in-flight", type=int, help="drop what falls due while so many are being answered (default: no cap)")
     option("--think", type=float, dest="think_s", help="mean think time of a user in a closed loop, seconds")
     option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
+    option("--client", help=f"what sends: {', '.join(CLIENTS)}")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them: one round of warm-up")

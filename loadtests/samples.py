@@ -7,7 +7,7 @@ History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,14 +56,15 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
-_ROWS_PER_GROUP = 1 << 20
+ROWS_PER_GROUP = 1 << 20
 
 
-def write(path: Path, columns: Sequence[pa.Array[Any]]) -> None:
-    """Write samples, an array per column of `SCHEMA`; the file has its name only when it is whole. Raises OSError."""
+def write(path: Path, parts: Iterable[pa.Table]) -> None:
+    """Write samples, tables of `SCHEMA`; the file has its name only when it is whole. Raises OSError."""
     draft = path.with_suffix(".tmp")
-    table = pa.Table.from_arrays(list(columns), schema=SCHEMA)
-    pq.write_table(table, draft, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
+        for part in parts:
+            writer.write_table(part, ROWS_PER_GROUP)
     draft.rename(path)
 
 

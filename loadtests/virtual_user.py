@@ -15,8 +15,8 @@ import gevent
 from locust import User
 from locust.env import Environment
 
-from loadtests import credentials, samples, server_timing
-from loadtests.client import Answer, HttpClient, client_of
+from loadtests import credentials, samples, stock_clients
+from loadtests.client import Answer, Client
 from loadtests.load_process import Shared, shared_of
 from servers.users import PASSWORD, user_name
 
@@ -45,7 +45,7 @@ class VirtualUser(User):
         self._credential = credentials.NOTHING
         self._renew_ns: float = 0
         self._phase = self.shared.phases.before
-        self._client: HttpClient | None = None
+        self._client: Client | None = None
         self._pace: Iterator[float] = iter(())
         self._in_flight = False
         self._due_ns = 0
@@ -54,7 +54,9 @@ class VirtualUser(User):
     def on_start(self) -> None:
         """Sign in before anything is measured, then wait for the first request to be due."""
         self._go_on()
-        self._client = client_of(self.shared.host, self.shared.authority, _TIMEOUT_S)
+        self._client = stock_clients.make(
+            self.shared.options.client, self.shared.host, self.shared.authority, _TIMEOUT_S
+        )
         self._due_ns = time.monotonic_ns()
         self.login()
         self._go_on()
@@ -192,7 +194,6 @@ class VirtualUser(User):
     def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
         if not self.shared.keeps_samples:
             return
-        timing = server_timing.parse(answer.headers.get(b"server-timing"))
         self.shared.recorder.add(
             self._due_ns,
             answer.started_ns,
@@ -204,16 +205,13 @@ class VirtualUser(User):
             self._phase.name,
             answer.status,
             outcome,
-            timing.replica,
             answer.request_head_bytes,
             answer.request_body_bytes,
             answer.response_head_bytes,
             answer.response_body_bytes,
             len(credential.line),
-            timing.auth_ns,
-            timing.store_ns,
-            timing.queue_ns,
             answer.connection_reused,
+            answer.server_timing,
         )
 
     def _tell_locust(self, operation: str, method: bytes, path: bytes, answer: Answer, outcome: str) -> None:
