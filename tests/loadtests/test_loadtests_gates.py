@@ -100,6 +100,22 @@ def test_a_slower_server_makes_room_for_lateness():
     assert gates.reasons_against(replace(_GOOD, lateness_p99_ms=2.9, response_p99_ms=30.0), **_CALM) == []
 
 
+def test_a_closed_loop_is_neither_late_nor_short_of_a_rate():
+    closed = replace(_GOOD, lateness_p99_ms=9.0, scheduled=104)
+    assert gates.reasons_against(closed, **_CALM, closed=True) == []
+    assert len(gates.reasons_against(closed, **_CALM)) == 2
+
+
+def test_a_warm_up_that_was_never_steady_is_a_reason_and_one_that_was_not_judged_is_none():
+    for steady, reasons in (
+        (True, []),
+        (None, []),
+        (False, ["never steady: response times still changed after 2.8 s of warm-up"]),
+    ):
+        warm_up = {"seconds": 2.8, "rounds": 7, "steady": steady, "truncated": 10}
+        assert gates.reasons_against(_GOOD, **_CALM, warm_up=warm_up) == reasons
+
+
 def test_refusals_are_a_finding_where_the_store_is_not_shared():
     refused = replace(_GOOD, outcomes={"ok": 25, "refused": 75})
     assert gates.reasons_against(refused, **{**_CALM, "refusals_expected": True}) == []
