@@ -1,6 +1,5 @@
 """What was really sent follows the arrival process that was asked for."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from loadtests.rates import Rate
-
 pytestmark = pytest.mark.bench
 
 _USERS, _RATE = 12, 120
-_CLIMBS = {"ramp": Rate(40, 200, 5.0), "steps": Rate(40, 200, 5.0, 4), "fall": Rate(200, 40, 5.0)}
 
 
 def _measured(results: Path) -> pd.DataFrame:
@@ -42,21 +38,3 @@ def test_the_times_of_sending_are_those_of_the_process(process: str, bench: Any)
         # bursts of all users, and nothing between them
         starts = np.flatnonzero(np.diff(started_s, prepend=-1.0) > 0.5 * _USERS / _RATE)
         assert set(np.diff(starts)) == {_USERS}
-
-
-@pytest.mark.parametrize("name", _CLIMBS)
-def test_what_was_sent_climbs_as_the_rate_does(name: str, bench: Any):
-    rate = _CLIMBS[name]
-    asked = ["--rate", str(rate.start_rps), "--ramp-to", str(rate.end_rps), "--steps", str(rate.steps)]
-    done = bench.run("--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", "5", *asked)
-    assert done.returncode == 0, done.stderr
-    sent = _measured(bench.results)
-    (path,) = (bench.results / "latest").glob("trials/1/*1r-roundrobin/trial.json")
-    started_s = (sent["started_ns"].to_numpy() - json.loads(path.read_text())["measured_from_ns"]) / 1e9
-    expected = rate.cumulative(rate.length_s)
-    assert abs(len(sent) - expected) < 4 * np.sqrt(expected)
-    # given their number, arrivals are spread as the cumulative rate is
-    assert stats.kstest([rate.cumulative(each) / expected for each in started_s], "uniform").pvalue > 0.001
-    counts = np.histogram(started_s, bins=[0, 1.25, 2.5, 3.75, 5.0])[0]
-    shares = np.array([piece.requests for piece in rate.split()]) / expected
-    assert stats.chisquare(counts, shares * counts.sum()).pvalue > 0.001
