@@ -28,6 +28,7 @@ def sent(tmp_path: Path) -> gates.Sent:
     recorder = Recorder()
     _add(recorder, phase="login", operation="login", ended_ns=90 * MS)
     _add(recorder, phase="warm-up", ended_ns=50 * MS)
+    _add(recorder, phase="warm-up", outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, replica="")
     for _ in range(96):
         _add(recorder)
     _add(recorder, outcome="refused", status=401)
