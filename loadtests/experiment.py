@@ -75,6 +75,8 @@ class Experiment:
     blocks: int
     seed: int
     settings: Mapping[str, Any]
+    thresholds: tuple[str, ...] = ()
+    """Demands on the figures, as `loadtests.thresholds` reads them; judged after the run."""
 
     @property
     def baseline(self) -> Cell:
@@ -101,6 +103,7 @@ class Experiment:
             blocks=record["blocks"],
             seed=record["seed"],
             settings=record["settings"],
+            thresholds=tuple(record.get("thresholds", ())),  # runs from before there were any
         )
         if made.as_dict()["order"] != record["order"]:
             raise ValueError("the order of its trials is not the one that this revision makes of its seed")
@@ -118,4 +121,5 @@ class Experiment:
             "cells": [cell.as_dict() for cell in self.cells],
             "order": [[cell.id for cell in block] for block in self.order()],
             "settings": dict(self.settings),
+            "thresholds": list(self.thresholds),
         }

@@ -11,6 +11,7 @@ from typing import Any
 
 from loadtests.arrivals import PROCESSES
 from loadtests.experiment import Cell, Experiment, Load
+from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from servers.users import HashCost
 from topology.components.haproxy import POLICIES
@@ -41,7 +42,11 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str}}
+_OPTIONAL: dict[str, dict[str, type]] = {
+    "axes": {"variants": list},
+    "load": {"arrivals": str},
+    "plan": {"thresholds": list},
+}
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
 
 
@@ -126,15 +131,26 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
         HashCost.parse(plan["hash_cost"])
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
+    cells = _cells(document["axes"])
     return Experiment(
         name=name,
         title=document["title"],
-        cells=_cells(document["axes"]),
+        cells=cells,
         load=Load(**load),
         blocks=plan["blocks"],
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
+        thresholds=_thresholds(plan.get("thresholds", []), cells),
     )
+
+
+def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    try:
+        thresholds = parse(texts)
+        check_cells(thresholds, [cell.id for cell in cells])
+    except ThresholdError as error:
+        raise ExperimentError(str(error)) from error
+    return tuple(each.text for each in thresholds)
 
 
 def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
