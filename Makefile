@@ -10,7 +10,7 @@ AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS USERS
         ACCOUNTS HASH_COST THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth contestants report up down test lint notebooks lock
+.PHONY: help bench bench-auth contestants report compare up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -38,7 +38,11 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
-	@$(PY) -m analysis.report --run $(or $(RUN),results/latest)
+	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')
+
+compare: .venv/.installed ## two runs against each other: A=results/x B=results/y (or latest, previous, reference)
+	@$(PY) -m analysis.compare_runs --a '$(or $(A),previous)' --b '$(or $(B),latest)' $(if $(RESULTS),--results '$(RESULTS)') \
+	    $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)') $(if $(FORCE),--force)
 
 up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLICAS=
 	@$(PY) -m topology.up up $(if $(SCHEME),--scheme '$(SCHEME)') $(if $(STORE),--store '$(STORE)') \

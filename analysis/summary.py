@@ -18,6 +18,9 @@ from analysis.findings import findings
 from analysis.load import Run
 from analysis.metrics import METRICS
 from analysis.prices import price_findings
+from analysis.thresholds import Judgement, judge
+from analysis.thresholds import document as judged
+from loadtests.thresholds import Threshold
 
 FORMAT = 1
 
@@ -32,9 +35,10 @@ class Analysis:
     noise: Mapping[str, Comparison]
     answer: tuple[str, str, str]
     findings: tuple[Finding, ...]
+    thresholds: tuple[Judgement, ...] = ()
 
 
-def analyse(run: Run) -> Analysis:
+def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
     """Return estimates, comparisons, noise floor, answer and findings of a run; raise `RunError` on bad samples."""
     results = estimate_run(run)
     comparisons, noise = compare_run(results), noise_floor(results)
@@ -44,6 +48,7 @@ def analyse(run: Run) -> Analysis:
         comparisons=comparisons,
         noise=noise,
         answer=answer(run, results, comparisons, noise.get(LATENCY)),
+        thresholds=judge(demanded, results),
         findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
     )
 
@@ -57,6 +62,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "comparisons": [asdict(comparison) for comparison in analysis.comparisons],
         "noise_floor": {name: _noise(each) for name, each in analysis.noise.items()},
         "answer": list(analysis.answer),
+        "thresholds": judged(analysis.thresholds),
         "findings": [asdict(finding) for finding in analysis.findings],
     }
     return _without_nan(document)  # type: ignore[no-any-return]

@@ -62,7 +62,9 @@ def check_cells(thresholds: Sequence[Threshold], cell_ids: Iterable[str]) -> Non
     known = list(cell_ids)
     for each in thresholds:
         if each.cells is not None and not any(map(each.selects, known)):
-            raise ThresholdError(f"threshold {each.text!r}: no cell is called {each.cells!r}{_guess(each.cells, known)}")
+            raise ThresholdError(
+                f"threshold {each.text!r}: no cell is called {each.cells!r}{_guess(each.cells, known)}"
+            )
 
 
 def _one(text: str, *, relative: bool) -> Threshold:

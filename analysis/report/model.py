@@ -16,6 +16,7 @@ from analysis.pairs import QUESTIONS
 from analysis.report.guide import READING, limits
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
+from analysis.report.threshold_table import threshold_tables
 from analysis.summary import Analysis
 from analysis.wording import NOTHING, count, interval, joined, label, number, options_text, percent, setting
 
@@ -38,6 +39,7 @@ class Report:
     machine: tuple[tuple[str, str], ...]
     reading: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
+    thresholds: tuple[Table, ...] = ()
 
 
 def build(analysis: Analysis) -> Report:
@@ -60,6 +62,9 @@ def build(analysis: Analysis) -> Report:
         machine=tuple(_machine(document)),
         reading=READING,
         limits=limits(run),
+        thresholds=threshold_tables(
+            analysis.thresholds, {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
-from analysis.wording import label, number, percent
+from analysis.wording import interval, label, number, percent
 
 _WIDE = 10.0
 
@@ -31,6 +31,14 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
     console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))
     for sentence in report.answer:
         console.print(Text(f"• {sentence}"))
+    for table_of in report.thresholds:
+        console.print(Text(table_of.title, style="bold"))
+    for judged in analysis.thresholds:
+        if judged.outcome not in ("passed", "skipped"):
+            told = f"{number(judged.value)} ({interval(judged.low, judged.high)})"
+            console.print(
+                Text(f"  {judged.outcome}: {judged.threshold}, {judged.cell or 'no cell'}: {judged.reason or told}")
+            )
     for finding in report.findings:
         if finding.id in ("sessions-lost", "refused", "errors", "invalid", "partial"):
             console.print(Text(f"• {finding.text}"))
