@@ -60,3 +60,8 @@ def _escape(text: str) -> str:
     for mark in "\\`*_|<":
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")
+
+
+# for other pages in the same look
+table = _table
+escaped = _escape
