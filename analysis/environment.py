@@ -21,6 +21,8 @@ MUCH = 2.0
 _LEAST = {"wake-up noise p99 (us)": 50.0, "load average before": 0.5}
 """Readings below these are quiet, whatever their ratio."""
 _MISSING = "not recorded"
+_REVISION = 12
+"""Digits of a revision that are shown."""
 
 
 @dataclass(frozen=True)
@@ -111,4 +113,5 @@ def _noise(a: Document, b: Document) -> Iterable[Change]:
 
 
 def _text(values: Document, name: str) -> str:
-    return _MISSING if name not in values else str(values[name])
+    shown = _MISSING if name not in values else str(values[name])
+    return shown[:_REVISION] if name == "git revision" else shown

@@ -39,7 +39,7 @@ def test_the_guarded_interval_covers_whatever_the_machine_drifts(blocks: int, ef
         covered += found.low <= effect <= found.high
         assert (found.low <= 0 <= found.high) == (found.p >= 0.05)
     # with no effect what is not covered is the type I error
-    assert 0.93 <= covered / SIMULATIONS <= 0.975
+    assert 0.93 <= covered / SIMULATIONS <= 0.97
 
 
 @pytest.fixture
