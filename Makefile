@@ -7,11 +7,11 @@ MAKEFLAGS += --no-print-directory
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
 OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
-        THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST RESULTS RESUME \
-        $(OPTIONS)
+        THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST \
+        THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report up down test lint notebooks lock
+.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -48,7 +48,11 @@ bench-inference: .venv/.installed ## do intervals, tests and verdicts keep what 
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
-	@$(PY) -m analysis.report --run $(or $(RUN),results/latest)
+	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')
+
+compare: .venv/.installed ## two runs against each other: A=results/x B=results/y (or latest, previous, reference)
+	@$(PY) -m analysis.compare_runs --a '$(or $(A),previous)' --b '$(or $(B),latest)' $(if $(RESULTS),--results '$(RESULTS)') \
+	    $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)') $(if $(FORCE),--force)
 
 up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLICAS=
 	@$(PY) -m topology.up up $(if $(SCHEME),--scheme '$(SCHEME)') $(if $(STORE),--store '$(STORE)') \

@@ -19,6 +19,9 @@ from analysis.load import Run
 from analysis.load_steps import StepFigures, step_figures
 from analysis.metrics import METRICS
 from analysis.prices import price_findings
+from analysis.thresholds import Judgement, judge
+from analysis.thresholds import document as judged
+from loadtests.thresholds import Threshold
 
 FORMAT = 1
 
@@ -35,9 +38,10 @@ class Analysis:
     findings: tuple[Finding, ...]
     steps: tuple[StepFigures, ...] = ()
     """What each step of a staircase, or quarter of a ramp, gave; empty under a constant rate and in a closed loop."""
+    thresholds: tuple[Judgement, ...] = ()
 
 
-def analyse(run: Run) -> Analysis:
+def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
     """Return estimates, comparisons, noise floor, answer and findings of a run; raise `RunError` on bad samples."""
     results = estimate_run(run)
     comparisons, noise = compare_run(results), noise_floor(results)
@@ -47,6 +51,7 @@ def analyse(run: Run) -> Analysis:
         comparisons=comparisons,
         noise=noise,
         answer=answer(run, results, comparisons, noise.get(LATENCY)),
+        thresholds=judge(demanded, results),
         findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
         steps=step_figures(run, results),
     )
@@ -61,6 +66,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "comparisons": [asdict(comparison) for comparison in analysis.comparisons],
         "noise_floor": {name: _noise(each) for name, each in analysis.noise.items()},
         "answer": list(analysis.answer),
+        "thresholds": judged(analysis.thresholds),
         "findings": [asdict(finding) for finding in analysis.findings],
         "steps": [asdict(step) for step in analysis.steps],
     }

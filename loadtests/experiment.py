@@ -143,6 +143,8 @@ class Experiment:
     seed: int
     settings: Mapping[str, Any]
     precision: Precision | None = None
+    thresholds: tuple[str, ...] = ()
+    """Demands on the figures, as `loadtests.thresholds` reads them; judged after the run."""
 
     @property
     def most_blocks(self) -> int:
@@ -191,6 +193,7 @@ class Experiment:
             precision=Precision(record["precision"]["asked"], record["precision"]["max_blocks"])
             if record.get("precision")
             else None,
+            thresholds=tuple(record.get("thresholds", ())),  # runs from before there were any
         )
         if made.order_by_id(record["blocks"]) != record["order"]:
             raise ValueError("the order of its trials is not the one that this revision makes of its seed")
@@ -209,6 +212,7 @@ class Experiment:
             "order": self.order_by_id(self.blocks),
             "settings": dict(self.settings),
             "precision": self._precision_as_dict(),
+            "thresholds": list(self.thresholds),
         }
 
     def _precision_as_dict(self) -> dict[str, Any] | None:

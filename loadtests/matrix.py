@@ -13,6 +13,7 @@ from loadtests import load_rules
 from loadtests.experiment import Cell, Experiment
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
+from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from servers.users import HashCost
 from topology.components.haproxy import POLICIES
@@ -44,7 +45,7 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
 _OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
     "axes": {"variants": list},
     "load": load_rules.OPTIONAL,
-    "plan": {"precision": (str, float), "max_blocks": int},
+    "plan": {"precision": (str, float), "max_blocks": int, "thresholds": list},
 }
 _MAX_BLOCKS, _MAX_ACCOUNTS = 1_000, 10_000_000
 _USUAL_MAX_BLOCKS = 30
@@ -137,6 +138,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         precision=precision,
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
+        thresholds=_thresholds(plan.get("thresholds", []), cells),
     )
 
 
@@ -159,6 +161,15 @@ def _precision(plan: Mapping[str, Any], cells: tuple[Cell, ...]) -> Precision | 
     if not any(pairs([cell for cell in cells if cell.duplicate_of is None]).values()):
         raise ExperimentError("precision: no two of these cells are compared, so there is no interval to narrow")
     return Precision(asked, most)
+
+
+def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    try:
+        thresholds = parse(texts)
+        check_cells(thresholds, [cell.id for cell in cells])
+    except ThresholdError as error:
+        raise ExperimentError(str(error)) from error
+    return tuple(each.text for each in thresholds)
 
 
 def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:

@@ -29,6 +29,7 @@ from loadtests.pacing import MODELS
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
+from loadtests.thresholds import split
 from loadtests.trial import Surroundings, finished_trial, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
@@ -243,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--seed", type=int, help="of the order and the arrivals")
     option("--accounts", type=int, help="rows of the user table")
     option("--hash-cost", help="argon2id cost of the passwords")
+    option("--thresholds", type=split, help="demands on the figures, parted by ; : 'response_p99_ms < 50'")
     for each in every_option().values():
         takes = ", ".join(each.values) if each.values else f"{each.low} to {each.high}"
         option(

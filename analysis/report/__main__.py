@@ -1,6 +1,7 @@
 """`python -m analysis.report [--run results/latest] [--quiet]`: analyse a run and write its reports into its folder.
 
-Exits with 0, or with 2 and one line that says what is wrong with the run and what to do.
+Exits with 0, or with 2 and one line that says what is wrong with the run and what to do; where thresholds
+were asked for and not passed, with 3 (failed), 4 (inconclusive) or 5 (invalid).
 """
 
 from __future__ import annotations
@@ -15,23 +16,26 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.figures import figures
-from analysis.load import RunError, load_run
+from analysis.load import Run, RunError, load_run
 from analysis.report import html, markdown, terminal
 from analysis.report.model import Report, build
 from analysis.summary import Analysis, analyse, summary_csv, summary_json
+from analysis.thresholds import EXIT, overall
+from loadtests.thresholds import ThresholdError, check_cells, parse, split
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Analyse a run and report on it.")
     parser.add_argument("--run", type=Path, default=Path("results/latest"), help="the run's folder")
+    parser.add_argument("--thresholds", type=split, help="instead of the run's own: 'response_p99_ms < 50; ...'")
     parser.add_argument("--quiet", action="store_true", help="print only the path of the report")
     options = parser.parse_args(arguments)
     try:
-        analysis = analyse(load_run(options.run))
+        analysis = _analysed(load_run(options.run), options.thresholds)
         report = build(analysis)
         path = write(analysis, report)
-    except RunError as error:
+    except (RunError, ThresholdError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
@@ -41,7 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.quiet:
         terminal.show(console, analysis, report)
     console.print(Text(_readable(path)), soft_wrap=True)
-    return 0
+    return EXIT[overall(analysis.thresholds)]
+
+
+def _analysed(run: Run, asked: Sequence[str] | None) -> Analysis:
+    demanded = parse(run.document.get("thresholds", ()) if asked is None else asked)
+    check_cells(demanded, [cell.id for cell in run.cells])
+    return analyse(run, demanded)
 
 
 def write(analysis: Analysis, report: Report) -> Path:

@@ -22,6 +22,11 @@ def figures_alone(figures: Sequence[Figure]) -> str:
     return _environment().get_template("figures.html.j2").render(figures=figures, inks=INKS)
 
 
+def page(template: str, **values: object) -> str:
+    """Return a page of another template in the same look."""
+    return _environment().get_template(template).render(**values)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("analysis.report"),

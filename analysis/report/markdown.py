@@ -15,6 +15,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         f"# {report.title}",
         report.subtitle,
         "\n".join(f"{place}. {_escape(sentence)}" for place, sentence in enumerate(report.answer, 1)),
+        *(_table(each) for each in report.thresholds),
         "## Findings",
         "\n".join(f"- **{_escape(each.title)}.** {_escape(each.text)}" for each in report.findings),
         "## What was asked",
@@ -60,3 +61,8 @@ def _escape(text: str) -> str:
     for mark in "\\`*_|<":
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")
+
+
+# for other pages in the same look
+table = _table
+escaped = _escape

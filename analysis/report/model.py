@@ -16,6 +16,7 @@ from analysis.report.guide import limits, reading
 from analysis.report.load_tables import step_table
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
+from analysis.report.threshold_table import threshold_tables
 from analysis.stop import asked_precision
 from analysis.summary import Analysis
 from analysis.unmeasurable import WORDS
@@ -42,6 +43,7 @@ class Report:
     machine: tuple[tuple[str, str], ...]
     reading: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
+    thresholds: tuple[Table, ...] = ()
 
 
 def build(analysis: Analysis) -> Report:
@@ -66,6 +68,9 @@ def build(analysis: Analysis) -> Report:
         machine=tuple(_machine(document)),
         reading=reading(run),
         limits=limits(run),
+        thresholds=threshold_tables(
+            analysis.thresholds, {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
 from analysis.unmeasurable import WORDS
-from analysis.wording import NOTHING, label, number, percent
+from analysis.wording import NOTHING, interval, label, number, percent
 
 _WIDE = 10.0
 
@@ -34,6 +34,14 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
         console.print(Text(f"A row of dashes {WORDS}: blk is how many of its blocks are valid.", style="dim"))
     for sentence in report.answer:
         console.print(Text(f"• {sentence}"))
+    for table_of in report.thresholds:
+        console.print(Text(table_of.title, style="bold"))
+    for judged in analysis.thresholds:
+        if judged.outcome not in ("passed", "skipped"):
+            told = f"{number(judged.value)} ({interval(judged.low, judged.high)})"
+            console.print(
+                Text(f"  {judged.outcome}: {judged.threshold}, {judged.cell or 'no cell'}: {judged.reason or told}")
+            )
     for finding in report.findings:
         if finding.id in ("sessions-lost", "refused", "errors", "invalid", "unmeasurable", "precision", "partial"):
             console.print(Text(f"• {finding.text}"))
