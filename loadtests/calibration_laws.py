@@ -74,10 +74,10 @@ class Law:
 
 # Quantiles that are asked for stand clear of the jumps of each law (with one at a jump, any figure would be right).
 LAWS = (
-    Law("constant", "constant 5 ms", 0.3, 8, {5.0: 1.0}),
-    Law("two-point", "2 ms, one in ten 20 ms", 0.3, 12, {2.0: 0.9, 20.0: 0.1}),
-    Law("lognormal", "lognormal, median 5 ms, sigma 0.5", 0.3, 18, median_ms=5.0, sigma=0.5),
-    Law("stalls", "10 ms, and 500 ms of silence every 5 s", 0.4, 24, {10.0: 1.0}, stall_every_s=5.0, stall_s=0.5),
+    Law("constant", "constant 5 ms", 0.2, 12, {5.0: 1.0}),
+    Law("two-point", "2 ms, one in ten 20 ms", 0.25, 10, {2.0: 0.9, 20.0: 0.1}),
+    Law("lognormal", "lognormal, median 5 ms, sigma 0.5", 0.25, 14, median_ms=5.0, sigma=0.5),
+    Law("stalls", "10 ms, and 500 ms of silence every 5 s", 0.3, 20, {10.0: 1.0}, stall_every_s=5.0, stall_s=0.5),
 )
 BY_NAME = {law.name: law for law in LAWS}
 STALL_OFFSET_S = 2.0

@@ -1,8 +1,9 @@
 """The calibration server: `python -m loadtests.calibration_server LAW`, started by loadtests.calibration.
 
 It speaks as much of the twins' interface as the scenario `browse` asks for, signs everybody in without a credential and
-answers GET /me after a time drawn from its law. It prints its port, restarts every user's draws and sets the stalls'
-clock when a line comes in, and at the end of its input prints what it really gave, as JSON.
+answers GET /me after a time drawn from its law. It prints its port; when a line comes in, which says by how much (ns) to
+answer earlier, it restarts every user's draws and sets the stalls' clock; at the end of its input it prints what it
+really gave, as JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from loadtests.calibration_laws import BY_NAME, STALL_OFFSET_S, Law, service_start_ns, service_times_ns
 
 # select wakes some 60 us late, more on an idle core: the last stretch of a wait is spent asking the clock.
-_SPIN_NS = 2_000_000_000
+_SPIN_NS = 300_000
 _IDLE_S = 0.5
 _JSON = b"Content-Type: application/json\r\n"
 
@@ -45,9 +46,9 @@ class CalibrationServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self._listener.getsockname()[1]
         self._users: dict[int, _User] = {}
-        self._pending: list[tuple[int, int, int, int]] = []  # end, number of the user's socket, read at, begun at
+        self._pending: list[tuple[int, int, int]] = []  # end, number of the user's socket, begun at
         self._epoch_ns = 1 << 62
-        self.read_ns: list[int] = []
+        self._advance_ns = 0
         self.asked_ns: list[int] = []
         self.given_ns: list[int] = []
 
@@ -60,17 +61,19 @@ class CalibrationServer:
             readable, _, _ = select.select([orders, self._listener, *self._users], [], [], timeout_s)
             for each in readable:
                 if each is orders:
-                    if not orders.readline():
+                    order = orders.readline()
+                    if not order:
                         return
-                    self._begin()
+                    self._begin(int(order))
                 elif each is self._listener:
                     self._accept()
                 else:
                     self._read(each)
 
-    def _begin(self) -> None:
+    def _begin(self, advance_ns: int) -> None:
+        self._advance_ns = advance_ns
         self._epoch_ns = time.monotonic_ns() + round(STALL_OFFSET_S * 1e9)
-        self.read_ns, self.asked_ns, self.given_ns = [], [], []
+        self.asked_ns, self.given_ns = [], []
         for user in self._users.values():
             user.draws = service_times_ns(self._law, user.name)
 
@@ -98,18 +101,18 @@ class CalibrationServer:
             user.connection.sendall(_reply({"user": user.name, "role": "user", "credential": {"kind": "none"}}))
         elif head.startswith(b"GET /me "):
             start = service_start_ns(self._law, now, self._epoch_ns)
-            heapq.heappush(self._pending, (start + next(user.draws), number, now, start))
+            asked = start + next(user.draws) - self._advance_ns
+            heapq.heappush(self._pending, (asked, number, start))
         else:
             user.connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
     def _answer_due(self) -> None:
         while self._pending and self._pending[0][0] <= time.monotonic_ns():
-            due, number, read, start = heapq.heappop(self._pending)
+            due, number, start = heapq.heappop(self._pending)
             user = self._users.get(number)
             if user is None:
                 continue
             user.connection.sendall(user.answer)
-            self.read_ns.append(read)
             self.asked_ns.append(due - start)
             self.given_ns.append(time.monotonic_ns() - start)
 
