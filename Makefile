@@ -5,7 +5,7 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
-OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S
+OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS USERS DURATION WARMUP BLOCKS SEED THREADS \
         ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))

@@ -41,8 +41,11 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {"axes": {"variants": list}, "load": {"arrivals": str}}
+_OPTIONAL: dict[str, dict[str, type]] = {
+    "axes": {"variants": list}, "load": {"arrivals": str}, "plan": {"copies": int},
+}  # fmt: skip
 _MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
+_MAX_COPIES = 199
 
 
 class ExperimentError(ValueError):
@@ -115,6 +118,7 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
     _positive("duration", load["duration_s"], _MAX_SECONDS)
     in_range("users", load["users"], 1, _MAX_USERS)
     in_range("blocks", plan["blocks"], 1, _MAX_BLOCKS)
+    in_range("copies", plan.get("copies", 1), 1, _MAX_COPIES)
     in_range("accounts", plan["accounts"], 1, _MAX_ACCOUNTS)
     if not 0 <= load["warm_up_s"] <= _MAX_SECONDS:
         raise ExperimentError(f"warmup must lie between 0 and {_MAX_SECONDS} s, not {load['warm_up_s']}")
@@ -129,7 +133,7 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
     return Experiment(
         name=name,
         title=document["title"],
-        cells=_cells(document["axes"]),
+        cells=_cells(document["axes"], plan.get("copies", 1)),
         load=Load(**load),
         blocks=plan["blocks"],
         seed=plan["seed"],
@@ -137,7 +141,7 @@ def _resolve(name: str, document: dict[str, Any]) -> Experiment:
     )
 
 
-def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -157,7 +161,8 @@ def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
     ]
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
-    return (*(Cell(each) for each in topologies), Cell(baseline, duplicate_of=baseline.id))
+    duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
+    return (*(Cell(each) for each in topologies), *duplicates)
 
 
 def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:

@@ -194,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them")
     option("--blocks", type=int, help="how often every cell is run")
     option("--seed", type=int, help="of the order and the arrivals")
+    option("--copies", type=int, help="duplicates of the baseline in every block")
     option("--accounts", type=int, help="rows of the user table")
     option("--hash-cost", help="argon2id cost of the passwords")
     for each in every_option().values():

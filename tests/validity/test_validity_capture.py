@@ -1,13 +1,12 @@
 """Bytes against an independent capture: a proxy of plain sockets between the generator and the balancer."""
 
-import socket
-import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from loadtests import control
+from loadtests.capturing_proxy import CapturingProxy
 from loadtests.experiment import Load
 from loadtests.generator import Generator
 from servers import users
@@ -16,50 +15,6 @@ from topology.reaper import Reaper
 from topology.spec import Topology
 
 pytestmark = pytest.mark.bench
-
-
-class CapturingProxy:
-    """Forwards connections and keeps what the client sent and what it was answered."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listener.getsockname()[1]
-        self.sent: list[bytearray] = []
-        self.received: list[bytearray] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._target))
-            self.sent.append(bytearray())
-            self.received.append(bytearray())
-            for source, sink, kept in ((client, server, self.sent[-1]), (server, client, self.received[-1])):
-                thread = threading.Thread(target=_forward, args=(source, sink, kept))
-                thread.start()
-                self._threads.append(thread)
-
-
-def _forward(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
-    with source:
-        while data := source.recv(65536):
-            kept += data
-            sink.sendall(data)
-        try:
-            sink.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
 
 
 @pytest.mark.parametrize(
@@ -84,8 +39,11 @@ def test_bytes_are_those_of_the_capture(topology: Topology, name: bytes | None, 
             load, seed=1, accounts=20, folder=tmp_path, environment=reaper.environment, cores=frozenset(),
             runtime=reaper.folder / "control",
         )  # fmt: skip
-        with generator, running(topology, accounts, logs=tmp_path / "logs", reaper=reaper) as servers:
-            proxy = CapturingProxy(int(servers.url.rpartition(":")[2]))
+        with (
+            generator,
+            running(topology, accounts, logs=tmp_path / "logs", reaper=reaper) as servers,
+            CapturingProxy(int(servers.url.rpartition(":")[2]), tmp_path / "capture", reaper) as proxy,
+        ):
             for signal, until in (
                 (control.LOG_IN, control.LOGGED_IN),
                 (control.WARM_UP, control.WARMED_UP),
@@ -94,9 +52,10 @@ def test_bytes_are_those_of_the_capture(topology: Topology, name: bytes | None, 
                 text = f"http://127.0.0.1:{proxy.port}" if signal == control.LOG_IN else ""
                 generator.step(signal, text, until, within_s=10, check=servers.check)
             counts = generator.finish()
-            proxy.close()
+            capture = proxy.finish()
     samples = pq.read_table(generator.samples).to_pandas()
-    sent, received = (b"".join(map(bytes, parts)) for parts in (proxy.sent, proxy.received))
+    sent, received = (b"".join(parts) for parts in (capture.sent, capture.received))
+    assert capture.requests == counts["requests"]
     assert len(samples) == counts["requests"] > 60
     assert samples["request_head_bytes"].sum() + samples["request_body_bytes"].sum() == len(sent)
     assert samples["response_head_bytes"].sum() + samples["response_body_bytes"].sum() == len(received)
