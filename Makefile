@@ -10,7 +10,7 @@ AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS USERS
         ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth contestants report up down test lint notebooks lock
+.PHONY: help bench bench-auth contestants report validate up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -36,6 +36,10 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 	@$(PY) -m analysis.bench_auth --run $(or $(RESULTS),results)/latest --out $(or $(RESULTS),results)/bench-auth.json
 
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
+
+validate: .venv/.installed ## can these figures be trusted? known truth, A/A, sensitivity, accounting, octets (under 10 minutes)
+	@$(PY) -m loadtests.validate --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
+	@$(PY) -m analysis.validate --run '$(or $(RESULTS),results)/latest-validate' --out '$(or $(RESULTS),results)/validate.json'
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),results/latest)

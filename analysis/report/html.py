@@ -14,15 +14,16 @@ from analysis.report.model import Report
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
     """Return the text of report.html."""
-    return _environment().get_template("report.html.j2").render(report=report, figures=figures, inks=INKS)
+    return environment().get_template("report.html.j2").render(report=report, figures=figures, inks=INKS)
 
 
 def figures_alone(figures: Sequence[Figure]) -> str:
     """Return figures with their style and nothing around them, for a notebook."""
-    return _environment().get_template("figures.html.j2").render(figures=figures, inks=INKS)
+    return environment().get_template("figures.html.j2").render(figures=figures, inks=INKS)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what renders the templates of every page."""
     environment = Environment(
         loader=PackageLoader("analysis.report"),
         autoescape=True,
