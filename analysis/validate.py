@@ -1,7 +1,7 @@
 """Judge what loadtests.validate collected: `python -m analysis.validate`, the end of `make validate`.
 
-Prints a table, writes `--out` and validate.html beside the raw data. Exit status: 0 all passed; 1 a check failed; 2 there
-is nothing to judge.
+Prints a table, writes `--out` and validate.html beside the raw data.
+Exit status: 0 all passed; 1 a check failed; 2 there is nothing to judge.
 """
 
 from __future__ import annotations

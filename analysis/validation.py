@@ -1,5 +1,6 @@
-"""The checks of `make validate`: each from raw data to a value, a limit and pass or fail. What they rest on is
-docs/methodology.md, "Calibration".
+"""The checks of `make validate`: each from raw data to a value, a limit and pass or fail.
+
+What they rest on is docs/methodology.md, "Calibration".
 """
 
 from __future__ import annotations

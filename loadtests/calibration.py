@@ -152,8 +152,8 @@ def path_ns(law: Law, port: int) -> int:
 def typical_seed(law: Law, duration_s: float, truth_ms: Iterable[float]) -> tuple[tuple[str, int], list[float]]:
     """The seed whose schedule is the most typical of its law, and the quantiles of a perfect client under it, ms.
 
-    A p99.9 from some thousands of requests scatters by several percent with the luck of the arrivals, which says nothing
-    about the generator. So, before anything runs, `CANDIDATES` schedules are worked through by Lindley's recursion, and
+    A p99.9 from some thousands of requests scatters by several percent with the luck of the arrivals, which says
+    nothing about the generator. So, before anything runs, `CANDIDATES` schedules are worked through by Lindley's recursion, and
     the one whose quantiles lie nearest to the analytic ones is used (a balanced sample). What is then measured
     is compared with the analytic values alone.
     """
@@ -177,4 +177,4 @@ def schedule_quantiles_ms(law: Law, duration_s: float, seed: object) -> np.ndarr
         due_ns = [round(due * 1e9) for due in itertools.takewhile(lambda due: due < duration_s, due_s)]
         draws = service_times_ns(law, user_name(user, ACCOUNTS))
         responses += responses_ns(law, due_ns, draws, epoch_ns)
-    return np.quantile(np.asarray(responses), QUANTILES) / 1e6
+    return np.asarray(np.quantile(responses, QUANTILES) / 1e6, dtype=np.float64)

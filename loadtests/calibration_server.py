@@ -1,8 +1,8 @@
 """The calibration server: `python -m loadtests.calibration_server LAW`, started by loadtests.calibration.
 
 It speaks as much of the twins' interface as the scenario `browse` asks for, signs everybody in without a credential and
-answers GET /me after a time drawn from its law. It prints its port; when a line comes in, which says by how much (ns) to
-answer earlier, it restarts every user's draws and sets the stalls' clock; at the end of its input it prints what it
+answers GET /me after a time drawn from its law. It prints its port; when a line comes in, which says by how much (ns)
+to answer earlier, it restarts every user's draws and sets the stalls' clock; at the end of its input it prints what it
 really gave, as JSON.
 """
 
@@ -137,7 +137,8 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()  # a collection would be a service time of its own
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()
-    server.serve(sys.stdin.buffer.raw)  # type: ignore[attr-defined]  # unbuffered: select must see what is left to read
+    with open(0, "rb", buffering=0, closefd=False) as orders:
+        server.serve(orders)
     late_us = sorted((given - asked) / 1e3 for given, asked in zip(server.given_ns, server.asked_ns, strict=True))
     told = {
         "requests": len(late_us),

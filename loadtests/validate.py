@@ -1,7 +1,7 @@
 """Collect what `make validate` judges: `python -m loadtests.validate`; then analysis.validate says pass or fail.
 
-Into results/<UTC>-validate: `calibration/<law>/`, `accounting/`, and the runs `aa/` and `planted/`. Exit status: 0 done;
-1 something died; 2 bad input; 130 interrupted.
+Into results/<UTC>-validate: `calibration/<law>/`, `accounting/`, and the runs `aa/` and `planted/`.
+Exit status: 0 done; 1 something died; 2 bad input; 130 interrupted.
 """
 
 from __future__ import annotations

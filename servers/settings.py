@@ -11,7 +11,6 @@ from servers import schemes
 from servers.keys import Keys, load_keys
 from servers.scheme import SchemeFacts
 
-
 MAX_SPIN_US = 10_000
 
 
@@ -44,8 +43,8 @@ class Settings:
         """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
 
         And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
-        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, and the variables of the
-        scheme's own options.
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, and the
+        variables of the scheme's own options.
 
         Raises:
             SettingsError: names the variable.

@@ -16,7 +16,7 @@ MAX_REPLICAS = 64
 MAX_THREADS = 64
 TLS = Option("tls", "", "off", "whether clients speak TLS to the balancer", ("off", "on"))
 SPIN = Option(
-    "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check: a known cost, planted to see whether it is found",
+    "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check, to see whether a known cost is found",
     high=MAX_SPIN_US,
 )  # fmt: skip
 COMMON_OPTIONS = (TLS, SPIN)

@@ -20,11 +20,13 @@ from analysis.wording import count, interval, joined, number, percent
 _ABOUT = {
     "known truth": "A server whose response times are known was driven by the load generator. A quantile passes within "
     "5 % of the truth, or 0.3 ms. Uncorrected is what a tool shows that counts from the sending.",
-    "A/A": "Twenty pairs of identical cells through the whole harness. A 5 % test calls one pair in twenty different by "
+    "A/A": "Twenty pairs of identical cells through the whole harness. A 5 % test calls one pair in twenty "
+    "different by "
     "chance; more than the limit would be a harness that invents differences.",
     "sensitivity": "200 us of CPU were planted in the auth check of sessions on Redis. They must be declared, and the "
     "99 % interval of the difference must cover them: the value is how far the estimate lies from 200 us.",
-    "accounting": "One load, counted on the wire, by the balancer, by the replicas' own access logs, by Locust and by the "
+    "accounting": "One load, counted on the wire, by the balancer, by the replicas' own access logs, by Locust "
+    "and by the "
     "samples; and its octets beside those of a capture. Equal, not nearly.",
 }
 _MEASURED, _UNCORRECTED, _PAIR = KNOWN["session", "redis"], SPARE[1], KNOWN["token", "none"]
@@ -81,11 +83,13 @@ def _sections(validation: Validation) -> Iterable[Section]:
 
 
 _SMALLEST = (
-    "What two identical cells differ by in a block (standard deviation over all pairs), and the smallest difference that two "
+    "What two identical cells differ by in a block (standard deviation over all pairs), and the smallest "
+    "difference that two "
     "minutes of one pair would show: at 5 %, with a chance of 80 %."
 )
 _SERVER = (
-    "How late it answered, as its own clock says. A server that was late gave other times than those stated: where it was late "
+    "How late it answered, as its own clock says. A server that was late gave other times than those stated: "
+    "where it was late "
     "by more than the limit above, another program had its core, and the check says nothing about the generator."
 )
 
@@ -106,7 +110,8 @@ def _truth_figure(validation: Validation) -> Figure:
     for law in dict.fromkeys(each.law for each in validation.recovered):
         here = [each for each in validation.recovered if each.law == law]
         told = "; ".join(
-            f"{quantile_name(each.share)} true {number(each.true_ms)}, measured {number(each.measured_ms)}, uncorrected "
+            f"{quantile_name(each.share)} true {number(each.true_ms)}, measured {number(each.measured_ms)}, "
+            f"uncorrected "
             f"{number(each.uncorrected_ms)}"
             for each in here
         )
