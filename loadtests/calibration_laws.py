@@ -6,7 +6,6 @@ first come first served. The rates make the wait in that queue plain to see.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import random
@@ -87,8 +86,8 @@ STALL_OFFSET_S = 2.0
 def service_times_ns(law: Law, user: str) -> Iterator[int]:
     """The service times that one user is given, deck after deck, each shuffled anew; the same in every run."""
     chance = random.Random(f"{law.name} {user}")  # noqa: S311 - an order that can be repeated, not a secret
+    deck = law.deck_ns()
     while True:
-        deck = law.deck_ns()
         chance.shuffle(deck)
         yield from deck
 
@@ -113,8 +112,3 @@ def responses_ns(law: Law, due_ns: Iterable[int], services_ns: Iterable[int], ep
     for due, service in zip(due_ns, services_ns, strict=False):
         free_ns = service_start_ns(law, max(due, free_ns), epoch_ns) + service
         yield free_ns - due
-
-
-def merged(streams: Iterable[Iterator[int]]) -> list[int]:
-    """All values of several streams."""
-    return list(heapq.merge(*(sorted(stream) for stream in streams)))

@@ -20,14 +20,12 @@ from analysis.wording import count, interval, joined, number, percent
 _ABOUT = {
     "known truth": "A server whose response times are known was driven by the load generator. A quantile passes within "
     "5 % of the truth, or 0.3 ms. Uncorrected is what a tool shows that counts from the sending.",
-    "A/A": "Twenty pairs of identical cells through the whole harness. A 5 % test calls one pair in twenty "
-    "different by "
-    "chance; more than the limit would be a harness that invents differences.",
+    "A/A": "Twenty pairs of identical cells through the whole harness. A 5 % test calls one pair in "
+    "twenty different by chance; more than the limit would be a harness that invents differences.",
     "sensitivity": "200 us of CPU were planted in the auth check of sessions on Redis. They must be declared, and the "
     "99 % interval of the difference must cover them: the value is how far the estimate lies from 200 us.",
     "accounting": "One load, counted on the wire, by the balancer, by the replicas' own access logs, by Locust "
-    "and by the "
-    "samples; and its octets beside those of a capture. Equal, not nearly.",
+    "and by the samples; and its octets beside those of a capture. Equal, not nearly.",
 }
 _MEASURED, _UNCORRECTED, _PAIR = KNOWN["session", "redis"], SPARE[1], KNOWN["token", "none"]
 
@@ -73,7 +71,7 @@ def _sections(validation: Validation) -> Iterable[Section]:
         checks = [check for check in validation.checks if check.group == group]
         table = Table(
             title=f"{group[:1].upper()}{group[1:]}: {count(len(checks), 'check')}",
-            columns=("check", "result", "value", "limit", "unit", "what was found"),
+            columns=("check", "result", "value", "limit"),
             rows=tuple(_row(check) for check in checks),
         )
         name = group.replace(" ", "-").replace("/", "").lower()
@@ -96,12 +94,10 @@ _SERVER = (
 
 def _row(check: Check) -> tuple[Entry, ...]:
     return (
-        Entry(check.name),
+        Entry(check.name, check.detail),
         Entry("pass" if check.passed else "FAIL", verdict="faster" if check.passed else "slower"),
-        Entry(number(check.value)),
-        Entry(number(check.limit)),
-        Entry(check.unit),
-        Entry(check.detail),
+        Entry(number(check.value), check.unit),
+        Entry(number(check.limit), check.unit),
     )
 
 
