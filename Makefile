@@ -6,11 +6,12 @@ MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
 OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US
-AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO RATE ARRIVALS USERS DURATION WARMUP BLOCKS SEED THREADS \
-        ACCOUNTS HASH_COST RESULTS RESUME $(OPTIONS)
+AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
+        THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST RESULTS RESUME \
+        $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth contestants report validate up down test lint notebooks lock
+.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report validate up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -34,6 +35,15 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth
 	@$(PY) -m loadtests.breakdown --run $(or $(RESULTS),results)/latest
 	@$(PY) -m analysis.bench_auth --run $(or $(RESULTS),results)/latest --out $(or $(RESULTS),results)/bench-auth.json
+
+bench-generator: .venv/.installed ## what the generator itself costs, beside stock Locust and wrk (where installed)
+	@$(PY) -m loadtests.bench_generator --out $(or $(RESULTS),results)/bench-generator.json
+
+bench-analysis: .venv/.installed ## time and memory of a report over 10 million synthetic samples
+	@$(PY) -m analysis.bench_analysis --out $(or $(RESULTS),results)/bench-analysis.json
+
+bench-inference: .venv/.installed ## do intervals, tests and verdicts keep what they promise? on simulated data
+	@$(PY) -m analysis.coverage --out $(or $(RESULTS),results)/coverage.json
 
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
 

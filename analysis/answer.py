@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from analysis.compare import Comparison, find
 from analysis.estimates import CellResult
 from analysis.load import Run
-from analysis.pairs import BASELINE_STORE
+from analysis.unmeasurable import not_measured, nothing_measured
 from analysis.wording import capital, change, count, joined, number, options_text, setting, signed_percent, subject
+from loadtests import load_words
+from loadtests.pairs import BASELINE_STORE
 
 LATENCY = "response_p50_ms"
 
@@ -60,19 +62,22 @@ def answer(
     results: Sequence[CellResult],
     comparisons: Sequence[Comparison],
     floor: Comparison | None,
-) -> tuple[str, str, str]:
-    """Return the three sentences, of whatever the run was able to compare."""
-    found = contests(results, comparisons)
+) -> tuple[str, ...]:
+    """Return the three sentences, of whatever the run was able to compare; one, where nothing could be measured."""
+    if not any(each.measurable for each in results):
+        return (nothing_measured(results),)
+    found, gaps = contests(results, comparisons), not_measured(results)
     if not found:
         return (
             (
                 "This run compares nothing: no two cells of different schemes, equal replicas and valid blocks "
                 "answered every request."
-            ),
-            _how_sure(run, (), floor),
+            )
+            + gaps,
+            _how_sure(run, (), _noise(results, floor)),
             "What each cell costs on its own is in the table of metrics.",
         )
-    return _which(found), _how_sure(run, found, floor), _costs(found[-1])
+    return _which(found) + gaps, _how_sure(run, found, _noise(results, floor)), _costs(found[-1])
 
 
 def _which(found: Sequence[Contest]) -> str:
@@ -103,20 +108,19 @@ def _span(comparison: Comparison) -> str:
     return f"95 % interval {signed_percent(comparison.low)} to {signed_percent(comparison.high)}"
 
 
-def _how_sure(run: Run, found: Sequence[Contest], floor: Comparison | None) -> str:
+def _how_sure(run: Run, found: Sequence[Contest], noise: str) -> str:
     blocks = min((each.comparison.blocks for each in found), default=0)
     basis = f"{count(blocks, 'paired block')} of " if found else ""
     load = run.load
-    rest = (
-        f"this rests on {basis}{setting(load.get('duration_s'))} s at {setting(load.get('rate_rps'))} requests/s "
-        f"({load.get('model')} loop)"
-    )
+    rest = f"this rests on {basis}{setting(load.get('duration_s'))} s ({load_words.of(load)})"
     chances = [each.comparison.p_holm for each in found if each.comparison.p_holm is not None]
     tested = f"; Holm-corrected p {joined(f'{p:.2g}' for p in chances)}" if chances else ""
-    return capital(rest) + tested + _noise(floor) + "."
+    return capital(rest) + tested + noise + "."
 
 
-def _noise(floor: Comparison | None) -> str:
+def _noise(results: Sequence[CellResult], floor: Comparison | None) -> str:
+    if floor is None and any(each.cell.duplicate_of for each in results):
+        return "; the two identical cells could not be measured in the same blocks, so the run's own noise is unknown"
     if floor is None:
         return "; the run holds no duplicate cell, so its own noise is unknown"
     return (

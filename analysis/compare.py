@@ -11,17 +11,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from scipy import special
 
-from analysis.estimates import CellResult, mean_and_half_width
-from analysis.metrics import METRICS
-from analysis.pairs import QUESTIONS, Question, pairs
+from analysis.estimates import CellResult
+from analysis.metrics import BY_NAME, METRICS
+from loadtests import load_words
+from loadtests.pairs import QUESTIONS, Question, pairs
+from loadtests.student import mean_and_deviation, mean_and_half_width
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "unstable"]
 
 COMPARED = ("response_p50_ms", "response_p99_ms", "service_p50_ms", "replica_cpu_us_per_request")
-"""The metrics that are compared; of each, less is better."""
+"""The metrics that are compared under every load."""
+OF_CLOSED = ("throughput_rps",)
+"""Those that are compared under a closed loop besides: an open one sets its own throughput."""
 MARGIN = 0.05
 """Differences under this share are of no practical interest: the margin of equivalence."""
 ALPHA = 0.05
@@ -32,7 +35,7 @@ class Comparison:
     """`cell` over `baseline` on one metric: the geometric mean ratio over paired blocks, and the verdict.
 
     `p` is of the paired t test that the ratio is 1, `p_holm` the same corrected for all comparisons on this metric that
-    answer the same question (`analysis.pairs`).
+    answer the same question (`loadtests.pairs`).
     """
 
     metric: str
@@ -54,28 +57,34 @@ def compare(metric: str, cell: CellResult, baseline: CellResult) -> Comparison |
     shared = sorted(block for block in ours.keys() & theirs.keys() if ours[block] > 0 and theirs[block] > 0)
     if not shared:
         return None
-    logs = [math.log(ours[block] / theirs[block]) for block in shared]
+    made = compare_values([ours[block] for block in shared], [theirs[block] for block in shared], metric)
+    return replace(made, cell=cell.cell.id, baseline=baseline.cell.id)
+
+
+def compare_values(ours: Iterable[float], theirs: Iterable[float], metric: str = COMPARED[0]) -> Comparison:
+    """Return the comparison of two cells' positive values, paired by position, one pair a block, without a verdict."""
+    logs = [math.log(one / other) for one, other in zip(ours, theirs, strict=True)]
     mean, half = mean_and_half_width(logs)
     return Comparison(
         metric=metric,
-        cell=cell.cell.id,
-        baseline=baseline.cell.id,
+        cell="",
+        baseline="",
         ratio=math.exp(mean),
         low=None if half is None else math.exp(mean - half),
         high=None if half is None else math.exp(mean + half),
         p=paired_t_p(logs),
         p_holm=None,
         verdict="inconclusive",
-        blocks=len(shared),
+        blocks=len(logs),
     )
 
 
 def paired_t_p(differences: Sequence[float]) -> float | None:
     """Return the two-sided p of Student's paired t test that the mean difference is 0; None for one pair."""
     count = len(differences)
-    if count < 2:  # noqa: PLR2004 - two is where a spread begins
+    mean, deviation = mean_and_deviation(differences)
+    if deviation is None:
         return None
-    mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
     if deviation == 0:
         return float(mean == 0)
     return float(2 * special.stdtr(count - 1, -abs(mean) / (deviation / math.sqrt(count))))
@@ -94,19 +103,31 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare_run(results: Sequence[CellResult], margin: float = MARGIN) -> tuple[Comparison, ...]:
     """Return the comparisons of a run with corrected p values and verdicts.
 
-    The pairs are those of `analysis.pairs`. Cells that refused signed-in users are left out: a refusal is cheaper than
-    an answer.
+    The pairs are those of `loadtests.pairs`. Cells that refused signed-in users are left out, because a refusal is
+    cheaper than an answer, and those that cannot be measured here.
     """
     by_id = {each.cell.id: each for each in results}
-    asked = pairs([each.cell for each in results if each.cell.duplicate_of is None and not each.refused])
+    asked = pairs(
+        [each.cell for each in results if each.cell.duplicate_of is None and each.measurable and not each.refused]
+    )
     floor = noise_floor(results)
     judged: list[Comparison] = []
-    for metric in COMPARED:
+    for metric in (*COMPARED, *(OF_CLOSED if _closed(results) else ())):
         for question in QUESTIONS:
             found = [compare(metric, by_id[cell.id], by_id[other.id]) for cell, other in asked[question]]
-            corrected = _corrected([replace(each, question=question) for each in found if each])
-            judged += [replace(each, verdict=verdict(each, floor.get(metric), margin)) for each in corrected]
+            judged += judge([replace(each, question=question) for each in found if each], floor.get(metric), margin)
     return tuple(judged)
+
+
+def judge(family: Sequence[Comparison], floor: Comparison | None, margin: float = MARGIN) -> list[Comparison]:
+    """Return comparisons that answer one question on one metric, with their p values corrected and their verdicts."""
+    corrected = iter(holm([each.p for each in family if each.p is not None]))
+    known = [each if each.p is None else replace(each, p_holm=next(corrected)) for each in family]
+    return [replace(each, verdict=verdict(each, floor, margin)) for each in known]
+
+
+def _closed(results: Sequence[CellResult]) -> bool:
+    return any(load_words.is_closed(each.cell.load) for each in results)
 
 
 def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
@@ -119,6 +140,7 @@ def noise_floor(results: Sequence[CellResult]) -> dict[str, Comparison]:
         original = by_id.get(twin.cell.duplicate_of or "")
         if original:
             names = [metric.name for metric in METRICS if metric.positive]
+            names += OF_CLOSED if _closed(results) else ()
             found = ((name, compare(name, twin, original)) for name in names)
             return {name: replace(each, verdict=verdict(each, None)) for name, each in found if each}
     return {}
@@ -129,7 +151,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
 
     - no interval (a single block): inconclusive;
     - the whole interval inside the margin, 1/(1+margin) to 1+margin: equivalent;
-    - corrected p under 5 %: faster or slower;
+    - corrected p under 5 %: faster or slower, by which of less and more is better of the metric;
     - otherwise inconclusive: the run cannot tell.
 
     A verdict other than inconclusive becomes unstable when the run found a difference where there is none, that is
@@ -143,7 +165,7 @@ def verdict(comparison: Comparison, floor: Comparison | None, margin: float = MA
     if low >= 1 / (1 + margin) and high <= 1 + margin:
         settled: Verdict = "equivalent"
     elif p < ALPHA:
-        settled = "faster" if comparison.ratio < 1 else "slower"
+        settled = "faster" if (comparison.ratio < 1) == (BY_NAME[comparison.metric].better == "less") else "slower"
     else:
         return "inconclusive"
     return "unstable" if _within_false_difference(low, high, floor, margin) else settled
@@ -158,12 +180,6 @@ def _within_false_difference(low: float, high: float, floor: Comparison | None, 
     return math.log(low) < reach and math.log(high) > -reach
 
 
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    tested = [each.p for each in comparisons if each.p is not None]
-    corrected = iter(holm(tested))
-    return [each if each.p is None else replace(each, p_holm=next(corrected)) for each in comparisons]
-
-
 def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: str) -> Comparison | None:
     """Return the comparison of two cells on a metric, if it was made."""
     wanted = (metric, cell, baseline)
@@ -171,11 +187,11 @@ def find(comparisons: Iterable[Comparison], metric: str, cell: str, baseline: st
 
 
 def by_question(comparisons: Iterable[Comparison]) -> list[tuple[str, Question, list[Comparison]]]:
-    """Return the comparisons grouped by metric and question, in the order of `COMPARED` and `QUESTIONS`; none empty."""
+    """Return the comparisons grouped by metric and question, in the order of both; none empty."""
     listed = list(comparisons)
     groups = [
         (metric, question, [each for each in listed if (each.metric, each.question) == (metric, question)])
-        for metric in COMPARED
+        for metric in (*COMPARED, *OF_CLOSED)
         for question in QUESTIONS
     ]
     return [group for group in groups if group[2]]

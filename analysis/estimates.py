@@ -9,15 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from scipy import special
+from dataclasses import dataclass, replace
 
 from analysis.load import NO_STORE, Cell, Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Measurement, measure
-
-CONFIDENCE = 0.95
+from loadtests.measurable import fewest_valid
+from loadtests.student import mean_and_half_width
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,14 @@ class CellResult:
         return len(self.measurements)
 
     @property
+    def measurable(self) -> bool:
+        """Whether enough blocks are valid to give figures; without, every estimate is None and nothing is compared.
+
+        Blocks that an interrupted run has not come to are not held against a cell.
+        """
+        return 0 < self.valid_blocks >= fewest_valid(self.valid_blocks + self.invalid_blocks)
+
+    @property
     def refused(self) -> bool:
         """Whether signed-in users were refused: a refusal is cheaper than an answer, so nothing compares."""
         return bool(self.estimates["refused_ratio"].value)
@@ -75,7 +80,8 @@ class CellResult:
 
     def by_block(self, metric: str) -> dict[int, float]:
         """Return the metric's value in each valid block that has one."""
-        pairs = ((each.block, each.values[metric]) for each in self.measurements)
+        counted = self.measurements if self.measurable else ()
+        pairs = ((each.block, each.values[metric]) for each in counted)
         return {block: value for block, value in pairs if value is not None}
 
 
@@ -99,22 +105,16 @@ def estimate(values: Sequence[float], *, positive: bool) -> Estimate:
     return Estimate(back(mean), back(mean - half), back(mean + half), len(values))
 
 
-def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and half the width of its t interval (Student 1908); None for a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:  # noqa: PLR2004 - two is where a spread begins
-        return mean, None
-    standard_error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * standard_error
-
-
 def estimate_run(run: Run) -> tuple[CellResult, ...]:
     """Return every cell of the run with its estimates, in the order of run.json."""
     return tuple(estimate_cell(cell, [trial for trial in run.trials if trial.cell == cell.id]) for cell in run.cells)
 
 
 def estimate_cell(cell: Cell, trials: Sequence[Trial]) -> CellResult:
-    """Return one cell's estimates over its valid trials; invalid ones are counted by reason and go no further."""
+    """Return one cell's estimates over its valid trials; invalid ones are counted by reason and go no further.
+
+    With too few valid trials there are none: what is left is not what was asked about (`loadtests.measurable`).
+    """
     reasons: Counter[str] = Counter()
     valid: list[Measurement] = []
     for trial in trials:
@@ -125,13 +125,10 @@ def estimate_cell(cell: Cell, trials: Sequence[Trial]) -> CellResult:
             reasons[measurement.fault] += 1
         else:
             reasons.update(trial.invalid_reasons or ("no reason recorded",))
-    return CellResult(
-        cell=cell,
-        estimates={metric.name: _over_blocks(metric.name, valid) for metric in METRICS},
-        measurements=tuple(valid),
-        invalid_blocks=len(trials) - len(valid),
-        invalid_reasons=dict(reasons),
-    )
+    invalid = len(trials) - len(valid)
+    result = CellResult(cell, {}, tuple(valid), invalid_blocks=invalid, invalid_reasons=dict(reasons))
+    counted = valid if result.measurable else []
+    return replace(result, estimates={metric.name: _over_blocks(metric.name, counted) for metric in METRICS})
 
 
 def _over_blocks(metric: str, measurements: Sequence[Measurement]) -> Estimate:

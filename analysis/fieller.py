@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
-from analysis.estimates import CONFIDENCE, NOT_APPLICABLE, Estimate
+from analysis.estimates import NOT_APPLICABLE, Estimate
+from loadtests.student import quantile
 
 _FEWEST = 2  # blocks, from which a spread begins
 
@@ -33,7 +33,7 @@ def ratio_of_means(numerators: Sequence[float], denominators: Sequence[float]) -
     if count < _FEWEST:
         return Estimate(x / y, None, None, count)
     (sxx, sxy), (_, syy) = np.cov(numerators, denominators, ddof=1) / count
-    t_squared = float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2)) ** 2
+    t_squared = quantile(count - 1) ** 2
     a, b, c = y * y - t_squared * syy, x * y - t_squared * sxy, x * x - t_squared * sxx
     if a <= 0:
         return Estimate(x / y, None, None, count)

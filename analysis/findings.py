@@ -15,6 +15,8 @@ from analysis.finding import Finding
 from analysis.load import Run
 from analysis.metrics import BY_NAME
 from analysis.refusals import refusals
+from analysis.stop import stopped
+from analysis.unmeasurable import unmeasurable
 from analysis.wording import (
     capital,
     change,
@@ -42,6 +44,8 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
         *_errors(results),
         *_contention(run),
         *_invalid(results),
+        *unmeasurable(results),
+        *stopped(run),
         *_partial(run),
     )
 
@@ -144,7 +148,7 @@ def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
 
 
 def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
-    shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
+    shown = [each for each in results if each.cell.duplicate_of is None and each.measurable]
     shown = [each for each in shown if each.cell.scheme != "control"]
     asked: dict[str, list[str]] = {}
     for each in shown:

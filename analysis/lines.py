@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.palette import Ink, inks, scheme_inks
-from analysis.wording import count, joined, options_text, series, setting
+from analysis.wording import count, joined, options_text, series
+from loadtests import load_words as words
 
 MOST_LINES = 6
 """Lines that one chart can hold and a reader tell apart."""
@@ -55,7 +56,7 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
 
     Up to `MOST_LINES` each scheme and store has an ink of its own; of more, each scheme has.
     """
-    shown = [each for each in results if each.cell.duplicate_of is None and each.valid_blocks]
+    shown = [each for each in results if each.cell.duplicate_of is None and each.measurable]
     cells = [each.cell for each in results]
     keys = dict.fromkeys(_key(each) for each in shown)
     by_store, by_scheme = inks(cells), scheme_inks(cells)
@@ -100,9 +101,7 @@ def at(line: Line, replicas: int) -> CellResult | None:
 
 def load_words(run: Run) -> str:
     """Return the load model in words; every figure of latency names it."""
-    load = run.load
-    arrivals = str(load.get("arrivals")).capitalize()
-    return f"{load.get('model')} loop, {setting(load.get('rate_rps'))} requests/s, {arrivals} arrivals"
+    return words.of(run.load)
 
 
 def left_out(drawn: Sequence[Line]) -> str:

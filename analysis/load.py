@@ -66,6 +66,8 @@ class Trial:
     components: Mapping[str, Mapping[str, Any]]
     store: Mapping[str, Any] | None
     folder: Path
+    measured_from_ns: int | None = None  # the generator's clock; None in older runs
+    warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ def _trial(path: Path) -> Trial:
             components=document["components"],
             store=document["store"],
             folder=path.parent,
+            measured_from_ns=document.get("measured_from_ns"),
+            warm_up=document.get("warm_up", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
@@ -194,42 +198,44 @@ def _trial(path: Path) -> Trial:
         ) from error
 
 
-def read_samples(trial: Trial) -> pa.Table:
-    """Return every sample of a trial in one table, the files of several generator processes put together.
+def read_samples(trial: Trial, columns: Sequence[str] = tuple(contract.SCHEMA.names)) -> pa.Table:
+    """Return the named columns of every sample of a trial, the files of several generator processes put together.
 
-    Columns and units are those of `loadtests.samples.SCHEMA`, its dictionaries decoded to strings. Raw samples are
-    merged here, before any quantile is taken: quantiles of parts do not average to the quantile of the whole.
+    Columns, units and types are those of `loadtests.samples.SCHEMA`. Text stays in dictionaries, one per chunk and not
+    alike: `loadtests.samples.among` and `counts` read them. Raw samples are merged here, before any quantile is taken:
+    quantiles of parts do not average to the quantile of the whole.
     """
     paths = sorted(trial.folder.glob("samples*.parquet"))
     if not paths:
         raise RunError(
             "samples.parquet is missing", where=trial.folder, hint="delete that trial's folder and run again"
         )
-    return pa.concat_tables([_read_parquet(path) for path in paths])
+    return pa.concat_tables([_read_parquet(path, columns) for path in paths])
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            _require_format(path, file.schema_arrow)
+            table = file.read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise RunError(
             f"{path.name} is truncated or no Parquet file ({_first_line(error)})",
             where=path,
             hint="delete that trial's folder and run again",
         ) from error
-    found = (table.schema.metadata or {}).get(contract.METADATA_KEY, b"none").decode()
+    return table.select(list(columns)).cast(pa.schema([contract.SCHEMA.field(name) for name in columns]))
+
+
+def _require_format(path: Path, schema: pa.Schema) -> None:
+    found = (schema.metadata or {}).get(contract.METADATA_KEY, b"none").decode()
     if found != str(contract.FORMAT):
         raise RunError(
             f"{path.name} has sample format {found}, and this reader knows {contract.FORMAT}",
             where=path,
             hint="read it with the revision of authscale that wrote it",
         )
-    _require_columns(path, table.column_names)
-    return table.select(contract.SCHEMA.names).cast(_DECODED)
-
-
-def _require_columns(path: Path, found: Sequence[str]) -> None:
-    missing = [name for name in contract.SCHEMA.names if name not in found]
+    missing = [name for name in contract.SCHEMA.names if name not in schema.names]
     if missing:
         raise RunError(
             f"{path.name} lacks the columns {', '.join(missing)}", where=path, hint="delete that trial and run again"
@@ -238,9 +244,3 @@ def _require_columns(path: Path, found: Sequence[str]) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-
-
-# Dictionaries of two files need not agree, so they are decoded before the files are put together.
-_DECODED = pa.schema(
-    [(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in contract.SCHEMA]
-)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.load import NO_STORE, Cell, Trial, read_samples
+from loadtests import load_words
 from loadtests import samples as contract
 
 Floats = NDArray[np.float64]
@@ -33,6 +35,7 @@ class Metric:
     unit: str
     group: str
     meaning: str
+    better: Literal["less", "more"] = "less"
 
     @property
     def positive(self) -> bool:
@@ -45,7 +48,7 @@ METRICS = (
     Metric("response_p90_ms", "response p90", "ms", "Latency", "response time that 90 % stay under"),
     Metric("response_p99_ms", "response p99", "ms", "Latency", "response time that 99 % stay under"),
     Metric("service_p50_ms", "service p50", "ms", "Latency", "median service time: from write to last octet"),
-    Metric("throughput_rps", "throughput", "1/s", "Requests", "answered requests a second"),
+    Metric("throughput_rps", "throughput", "1/s", "Requests", "answered requests a second", better="more"),
     Metric("refused_ratio", "refused", "", "Requests", "401s to signed-in users, over requests sent"),
     Metric("error_ratio", "errors", "", "Requests", "wrong, late or missing answers, over requests sent"),
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
@@ -68,6 +71,25 @@ METRICS = (
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 
 CPU_KINDS = ("replica", "balancer", "store")
+
+_COLUMNS = (
+    "due_ns",
+    "started_ns",
+    "ended_ns",
+    "user_was_busy",
+    "phase",
+    "status",
+    "outcome",
+    "replica",
+    "request_head_bytes",
+    "request_body_bytes",
+    "response_head_bytes",
+    "response_body_bytes",
+    "credential_bytes",
+    "auth_ns",
+    "store_ns",
+)
+"""What the metrics need of a sample."""
 
 
 @dataclass(frozen=True)
@@ -103,25 +125,26 @@ class Measurement:
 
 def measure(trial: Trial, cell: Cell) -> Measurement:
     """Return every metric of one trial, from its raw samples and its counters."""
-    table = read_samples(trial)
-    phase = np.asarray(table["phase"].to_numpy())
-    column = {name: np.asarray(table[name].to_numpy())[phase == contract.MEASURED] for name in contract.SCHEMA.names}
-    outcome = column["outcome"]
-    sent = outcome != contract.DROPPED
-    answered = sent & (column["status"] > 0)
-    response_ms, service_ms = _times_ms(column, answered)
+    table = read_samples(trial, _COLUMNS)
+    measured, outcome = contract.among(table["phase"], contract.MEASURED), table["outcome"]
+    dropped = measured & contract.among(outcome, contract.DROPPED)
+    sent = measured & ~dropped
+    answered = sent & (_numbers(table, "status") > 0)
+    refused = measured & contract.among(outcome, contract.REFUSED)
+    wrong = measured & contract.among(outcome, contract.ERROR, contract.TIMEOUT, contract.FAILED)
+    response_ms, service_ms = _times_ms(table, answered)
     count = int(sent.sum())
-    octets = _octets(column, sent, answered)
+    octets = _octets(table, sent, answered)
     values: dict[str, float | None] = {
         "response_p50_ms": quantile(response_ms, 0.50),
         "response_p90_ms": quantile(response_ms, 0.90),
         "response_p99_ms": quantile(response_ms, 0.99),
         "service_p50_ms": quantile(service_ms, 0.50),
-        "throughput_rps": _ratio(int(answered.sum()), trial.duration_s),
-        "refused_ratio": _ratio(int((outcome == contract.REFUSED).sum()), count),
-        "error_ratio": _ratio(int(np.isin(outcome, [contract.ERROR, contract.TIMEOUT, contract.FAILED]).sum()), count),
-        "auth_p50_us": _server_p50_us(column["auth_ns"][answered]),
-        "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(column["store_ns"][answered]),
+        "throughput_rps": _throughput_rps(table, answered, trial, cell),
+        "refused_ratio": _ratio(int(refused.sum()), count),
+        "error_ratio": _ratio(int(wrong.sum()), count),
+        "auth_p50_us": _server_p50_us(_numbers(table, "auth_ns")[answered]),
+        "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(_numbers(table, "store_ns")[answered]),
         "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
@@ -138,14 +161,14 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         values={name: values[name] for name in BY_NAME},
         response_ms=response_ms,
         octets=octets,
-        requests_by_replica=_by_replica(column["replica"][answered]),
+        requests_by_replica=_by_replica(table, answered),
         requests=count,
         commands=None if trial.store is None else _work(trial, cell),
         node_commands={
             name: sum(_without_administration(counted, cell).values())
             for name, counted in ((trial.store or {}).get("nodes") or {}).items()
         },
-        fault=_fault(trial, count, int((~sent).sum()), int(answered.sum())),
+        fault=_fault(trial, count, int(dropped.sum()), int(answered.sum())),
     )
 
 
@@ -154,26 +177,41 @@ def quantile(values: Floats, share: float) -> float | None:
     return float(np.quantile(values, share, method="linear")) if values.size else None
 
 
-def _times_ms(column: Mapping[str, NDArray[Any]], answered: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _numbers(table: pa.Table, name: str) -> NDArray[Any]:
+    return np.asarray(table[name].to_numpy())
+
+
+def _times_ms(table: pa.Table, answered: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Return response and service times in ms of the answered requests.
 
     The response time of a request whose user was still busy counts from when it was due: leaving the wait out is
     coordinated omission (Tene). That of an idle user counts from its waking: the rest is the generator's own delay.
     """
-    ended = column["ended_ns"][answered]
-    service = (ended - column["started_ns"][answered]) / 1e6
-    since_due = (ended - column["due_ns"][answered]) / 1e6
-    return np.where(column["user_was_busy"][answered].astype(bool), since_due, service), service
+    ended = _numbers(table, "ended_ns")[answered]
+    service = (ended - _numbers(table, "started_ns")[answered]) / 1e6
+    since_due = (ended - _numbers(table, "due_ns")[answered]) / 1e6
+    return np.where(_numbers(table, "user_was_busy")[answered], since_due, service), service
 
 
-def _octets(column: Mapping[str, NDArray[Any]], sent: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Octets:
-    credential = _mean(column["credential_bytes"][sent])
+def _throughput_rps(table: pa.Table, answered: NDArray[np.bool_], trial: Trial, cell: Cell) -> float | None:
+    """Return the answered requests a second: of an open loop those that fell due in the measured phase.
+
+    In a closed loop each user has one more under way when the phase ends: there those count that were answered in it.
+    """
+    if load_words.is_closed(cell.load) and answered.any():
+        from_ns = trial.measured_from_ns or int(_numbers(table, "due_ns").min())
+        answered = answered & (_numbers(table, "ended_ns") <= from_ns + trial.duration_s * 1e9)
+    return _ratio(int(answered.sum()), trial.duration_s)
+
+
+def _octets(table: pa.Table, sent: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Octets:
+    credential = _mean(_numbers(table, "credential_bytes")[sent])
     return Octets(
         credential=credential,
-        request_head=_mean(column["request_head_bytes"][sent]) - credential,
-        request_body=_mean(column["request_body_bytes"][sent]),
-        response_head=_mean(column["response_head_bytes"][answered]),
-        response_body=_mean(column["response_body_bytes"][answered]),
+        request_head=_mean(_numbers(table, "request_head_bytes")[sent]) - credential,
+        request_body=_mean(_numbers(table, "request_body_bytes")[sent]),
+        response_head=_mean(_numbers(table, "response_head_bytes")[answered]),
+        response_body=_mean(_numbers(table, "response_body_bytes")[answered]),
     )
 
 
@@ -216,9 +254,8 @@ def _rss_mb(trial: Trial) -> float | None:
     return _mean(np.asarray(sizes)) / 1e6 if sizes else None
 
 
-def _by_replica(names: NDArray[Any]) -> dict[str, int]:
-    found, counts = np.unique(names.astype(str), return_counts=True)
-    return {str(name): int(n) for name, n in zip(found, counts, strict=True) if name}
+def _by_replica(table: pa.Table, answered: NDArray[np.bool_]) -> dict[str, int]:
+    return {name: n for name, n in contract.counts(table["replica"], answered).items() if name}
 
 
 def _fault(trial: Trial, sent: int, dropped: int, answered: int) -> str | None:

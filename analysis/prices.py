@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.compare import Comparison, find
-from analysis.estimates import CellResult, Estimate, mean_and_half_width
+from analysis.estimates import CellResult, Estimate
 from analysis.finding import Finding
-from analysis.pairs import is_usual, pairs
 from analysis.wording import (
     capital,
     count,
@@ -21,6 +20,8 @@ from analysis.wording import (
     store_name,
     subject,
 )
+from loadtests.pairs import is_usual, pairs
+from loadtests.student import mean_and_half_width
 
 TITLES = {
     "touch": "The price of sliding expiry",
@@ -78,7 +79,7 @@ class Price:
 def prices(results: Sequence[CellResult]) -> tuple[Price, ...]:
     """Return every pair of cells that a run has of the question `option`, refused and empty cells left out."""
     by_id = {each.cell.id: each for each in results}
-    fit = [each.cell for each in results if each.cell.duplicate_of is None and each.valid_blocks and not each.refused]
+    fit = [each.cell for each in results if each.cell.duplicate_of is None and each.measurable and not each.refused]
     made = [(by_id[cell.id], by_id[other.id]) for cell, other in pairs(fit)["option"]]
     return tuple(
         Price(cell, other, dict(cell.cell.options.items() - other.cell.options.items())) for cell, other in made
@@ -159,7 +160,7 @@ def _ranked(results: Sequence[CellResult]) -> Iterable[Finding]:
     """Rank the stores by the time that recognising a session takes, at each number of replicas."""
     cells = [each.cell for each in results]
     fit = [each for each in results if each.cell.scheme == "session" and each.cell.duplicate_of is None]
-    fit = [each for each in fit if each.valid_blocks and not each.refused and is_usual(each.cell, cells)]
+    fit = [each for each in fit if each.measurable and not each.refused and is_usual(each.cell, cells)]
     for replicas in sorted({each.cell.replicas for each in fit}):
         here = sorted(
             (each for each in fit if each.cell.replicas == replicas), key=lambda each: each.value("auth_p50_us") or 0.0

@@ -16,6 +16,7 @@ from analysis.estimates import CellResult, estimate_run
 from analysis.finding import Finding
 from analysis.findings import findings
 from analysis.load import Run
+from analysis.load_steps import StepFigures, step_figures
 from analysis.metrics import METRICS
 from analysis.prices import price_findings
 
@@ -30,8 +31,10 @@ class Analysis:
     results: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     noise: Mapping[str, Comparison]
-    answer: tuple[str, str, str]
+    answer: tuple[str, ...]
     findings: tuple[Finding, ...]
+    steps: tuple[StepFigures, ...] = ()
+    """What each step of a staircase, or quarter of a ramp, gave; empty under a constant rate and in a closed loop."""
 
 
 def analyse(run: Run) -> Analysis:
@@ -45,6 +48,7 @@ def analyse(run: Run) -> Analysis:
         noise=noise,
         answer=answer(run, results, comparisons, noise.get(LATENCY)),
         findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
+        steps=step_figures(run, results),
     )
 
 
@@ -58,6 +62,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "noise_floor": {name: _noise(each) for name, each in analysis.noise.items()},
         "answer": list(analysis.answer),
         "findings": [asdict(finding) for finding in analysis.findings],
+        "steps": [asdict(step) for step in analysis.steps],
     }
     return _without_nan(document)  # type: ignore[no-any-return]
 
@@ -94,6 +99,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "load": dict(cell.load),
         "valid_blocks": result.valid_blocks,
         "invalid_blocks": result.invalid_blocks,
+        "measurable": result.measurable,
         "invalid_reasons": dict(result.invalid_reasons),
         "store_commands_whole": result.whole_commands,
         "metrics": {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from loadtests import control
 from loadtests.experiment import Load
@@ -42,21 +42,17 @@ class Generator:
             *(sys.executable, "-m", "locust", "-f", str(SCENARIOS / f"{load.scenario}.py")),
             *("--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
             *("--host", "http://set-by-the-harness", "-u", str(load.users), "-r", str(load.users)),
-            *("--rate", str(load.rate_rps), "--warm-up", str(load.warm_up_s), "--duration", str(load.duration_s)),
-            *(
-                "--arrivals",
-                load.arrivals,
-                "--arrival-seed",
-                repr(seed),
-                "--accounts",
-                str(accounts),
-                "--samples",
-                str(self.samples),
-            ),
+            *("--rate", str(load.rate_rps), "--ramp-to", str(load.ramp_to_rps), "--steps", str(load.steps)),
+            *("--model", load.model, "--think", str(load.think_s), "--max-in-flight", str(load.max_in_flight)),
+            *("--warm-up", str(load.warm_up_s), "--warm-up-max", str(load.warm_up_max_s)),
+            *("--duration", str(load.duration_s), "--arrivals", load.arrivals, "--arrival-seed", repr(seed)),
+            *("--accounts", str(accounts), "--samples", str(self.samples)),
+            *("--client", load.client),
         ]
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= {
             control.VARIABLE: str(runtime),
+            "PYTHONPATH": str(SCENARIOS.parents[1]),  # of the harness's own tree, wherever another is installed
             "HOME": str(runtime),  # no ~/.locust.conf changes a benchmark
             # epoll's timeouts are whole milliseconds, select's are microseconds: a request leaves when it is due
             "GEVENT_BACKEND": "select",
@@ -102,8 +98,10 @@ class Generator:
                 raise GeneratorError(f"the generator hung waiting for {until}{self._last_lines()}")
             time.sleep(_POLL_S)
 
-    def finish(self) -> dict[str, int]:
-        """Let it write its samples and end; returns Locust's own counts, `requests` and `failures`.
+    def finish(self) -> dict[str, Any]:
+        """Let it write its samples and end; returns what it counted and found.
+
+        That is Locust's own `requests` and `failures`, `measured_from_ns`, and `warm_up` (`phases.WarmUp.as_dict`).
 
         Raises:
             GeneratorError: when it fails at that.
@@ -116,7 +114,7 @@ class Generator:
             raise GeneratorError(f"the generator did not end{self._last_lines()}") from error
         if status != 0 or not self.samples.exists():
             raise GeneratorError(f"the generator failed (exit status {status}){self._last_lines()}")
-        counts: dict[str, int] = json.loads(control.text_of(self._control, control.COUNTS))
+        counts: dict[str, Any] = json.loads(control.text_of(self._control, control.COUNTS))
         return counts
 
     def _check_alive(self) -> None:

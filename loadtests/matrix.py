@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from loadtests.arrivals import PROCESSES
-from loadtests.experiment import Cell, Experiment, Load
+from loadtests import load_rules
+from loadtests.experiment import Cell, Experiment
+from loadtests.pairs import pairs
+from loadtests.precision import LEAST_BLOCKS, Precision
 from servers import schemes
 from servers.users import HashCost
 from topology.components.haproxy import POLICIES
@@ -35,16 +37,17 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 # section -> key -> what it takes
 _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": int},
-    "load": {
-        "scenario": str, "rate_rps": (int, float), "users": int, "warm_up_s": (int, float), "duration_s": (int, float),
-    },
+    "load": load_rules.REQUIRED,
     "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
 }  # fmt: skip
 # keys that may be left out
-_OPTIONAL: dict[str, dict[str, type]] = {
-    "axes": {"variants": list}, "load": {"arrivals": str}, "plan": {"copies": int},
-}  # fmt: skip
-_MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_BLOCKS, _MAX_ACCOUNTS = 100_000, 20_000, 86_400, 1_000, 10_000_000
+_OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "axes": {"variants": list},
+    "load": load_rules.OPTIONAL,
+    "plan": {"precision": (str, float), "max_blocks": int, "copies": int},
+}
+_MAX_BLOCKS, _MAX_ACCOUNTS = 1_000, 10_000_000
+_USUAL_MAX_BLOCKS = 30
 _MAX_COPIES = 199
 
 
@@ -76,7 +79,7 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
         document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
-        return _resolve(name, document)
+        return _resolve(name, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
 
@@ -110,35 +113,54 @@ def _check_keys(
             raise ExperimentError(f"{where}: {key} has the wrong type: {given[key]!r}")
 
 
-def _resolve(name: str, document: dict[str, Any]) -> Experiment:
-    load, plan = document["load"], document["plan"]
-    one_of("scenario", load["scenario"], scenario_names())
-    one_of("arrivals", load.setdefault("arrivals", "poisson"), PROCESSES)
-    _positive("rate", load["rate_rps"], _MAX_RATE_RPS)
-    _positive("duration", load["duration_s"], _MAX_SECONDS)
-    in_range("users", load["users"], 1, _MAX_USERS)
+def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) -> Experiment:
+    plan = document["plan"]
+    one_of("scenario", document["load"]["scenario"], scenario_names())
+    load = load_rules.load_of(document["load"], changes)
     in_range("blocks", plan["blocks"], 1, _MAX_BLOCKS)
     in_range("copies", plan.get("copies", 1), 1, _MAX_COPIES)
     in_range("accounts", plan["accounts"], 1, _MAX_ACCOUNTS)
-    if not 0 <= load["warm_up_s"] <= _MAX_SECONDS:
-        raise ExperimentError(f"warmup must lie between 0 and {_MAX_SECONDS} s, not {load['warm_up_s']}")
-    if load["users"] > plan["accounts"]:
+    if load.users > plan["accounts"]:
         raise ExperimentError(
-            f"users ({load['users']}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
+            f"users ({load.users}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
         )
     try:
         HashCost.parse(plan["hash_cost"])
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
+    cells = _cells(document["axes"], plan.get("copies", 1))
+    precision = _precision(plan, cells)
     return Experiment(
         name=name,
         title=document["title"],
-        cells=_cells(document["axes"], plan.get("copies", 1)),
-        load=Load(**load),
-        blocks=plan["blocks"],
+        cells=cells,
+        load=load,
+        blocks=max(plan["blocks"], LEAST_BLOCKS) if precision else plan["blocks"],
+        precision=precision,
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
     )
+
+
+def _precision(plan: Mapping[str, Any], cells: tuple[Cell, ...]) -> Precision | None:
+    """The adaptive stop, if it is asked for, as a share: 5% or 0.05."""
+    text, most = plan.get("precision"), plan.get("max_blocks")
+    if text is None:
+        if most is not None:
+            raise ExperimentError("max_blocks does nothing without a precision; for a fixed number name blocks")
+        return None
+    try:
+        asked = float(str(text).removesuffix("%")) / (100 if str(text).endswith("%") else 1)
+    except ValueError as error:
+        raise ExperimentError(f"precision {text!r} is not a share, such as 5% or 0.05") from error
+    if not 0 < asked < 1:
+        raise ExperimentError(f"precision must lie between 0 and 1, such as 5% or 0.05, not {text}")
+    least = max(plan["blocks"], LEAST_BLOCKS)
+    most = max(_USUAL_MAX_BLOCKS, least) if most is None else most
+    in_range("max_blocks", most, least, _MAX_BLOCKS)
+    if not any(pairs([cell for cell in cells if cell.duplicate_of is None]).values()):
+        raise ExperimentError("precision: no two of these cells are compared, so there is no interval to narrow")
+    return Precision(asked, most)
 
 
 def _cells(axes: Mapping[str, Any], copies: int) -> tuple[Cell, ...]:
@@ -227,8 +249,3 @@ def _values(axis: str, values: Iterable[Any]) -> list[Any]:
     if repeated:
         raise ExperimentError(f"{axis}: {', '.join(repeated)} stands there more than once")
     return values
-
-
-def _positive(what: str, value: float, most: float) -> None:
-    if not 0 < value <= most:
-        raise ExperimentError(f"{what} must be above 0 and at most {most}, not {value}")

@@ -19,11 +19,14 @@ from typing import Any, NoReturn
 import psutil
 from rich.console import Console
 
-from loadtests import provenance
+from loadtests import load_words, provenance
 from loadtests.arrivals import PROCESSES
+from loadtests.client import CLIENTS
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import GeneratorError
 from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.pacing import MODELS
+from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
 from loadtests.trial import Surroundings, finished_trial, run_trial
@@ -111,8 +114,7 @@ def _run(experiment: Experiment, results: Path, console: Console, resumed: Path 
         users.seed(accounts.users_db, settings["accounts"], users.HashCost.parse(settings["hash_cost"]))
         around = Surroundings(experiment, folder, accounts, reaper, cores)
         with progress(experiment, console) as shown:
-            for number, block in enumerate(experiment.order(), start=1):
-                _run_block(around, number, block, shown)
+            record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": _now()})
     return 0
 
@@ -124,11 +126,34 @@ def _binaries(experiment: Experiment) -> list[str]:
     return sorted({"haproxy", *(name for each in needs if each for name in binary_names(each))})
 
 
-def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> None:
+def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:
+    """All blocks; where a precision is asked, until it is reached or they are as many as there may be.
+
+    Returns what run.json says of them. Whether to go on is decided by the trials that are finished, those of an
+    interrupted run included, so that a resumed run ends where it would have ended.
+    """
+    experiment, asked = around.experiment, around.experiment.precision
+    trials: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    for number, block in enumerate(experiment.order(experiment.most_blocks), start=1):
+        if known:  # else the order that run.json holds already has this block
+            write_json(around.run_folder / "run.json", {**record, **known, **experiment.prolonged(number, None)})
+        trials += _run_block(around, number, block, shown)
+        if asked and number >= experiment.blocks:
+            found = look(experiment.cells, trials, asked.asked)
+            known = experiment.prolonged(number, found)
+            if found.over:
+                break
+            shown.looked(found)
+    return known
+
+
+def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> list[dict[str, Any]]:
     """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted.
 
-    What an interrupted run has finished is taken as it is.
+    What an interrupted run has finished is taken as it is. Returns trial.json of those that count.
     """
+    done: list[dict[str, Any]] = []
     waiting = list(enumerate(block, start=1))
     for attempt in range(1, ATTEMPTS + 1):
         again = []
@@ -140,18 +165,27 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
                 again.append((position, cell))
             else:
                 shown.done(record)
+                done.append(record)
         waiting = again
+    return done
 
 
 def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
     load = experiment.load
     console.print(
-        f"{experiment.title}: {len(experiment.cells)} cells x {experiment.blocks} blocks, {load.scenario}, "
-        f"open loop, {load.rate_rps:g} requests/s by {load.users} users, {load.duration_s:g} s each",
+        f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {load.scenario}, "
+        f"{load_words.of(load.as_dict())}, {load.duration_s:g} s each",
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
     console.print()
+
+
+def _blocks(experiment: Experiment) -> str:
+    if experiment.precision is None:
+        return f"{experiment.blocks} blocks"
+    narrow = f"until every interval is within {100 * experiment.precision.asked:g} %"
+    return f"{experiment.blocks} to {experiment.most_blocks} blocks ({narrow})"
 
 
 def _now() -> str:
@@ -187,12 +221,25 @@ def _parser() -> argparse.ArgumentParser:
     option("--policies", type=_names, help="comma-separated balancer policies")
     option("--threads", type=int, help="threads per replica")
     option("--scenario", help="a file of loadtests/scenarios/")
-    option("--rate", type=float, dest="rate_rps", help="requests per second of all users together")
+    option("--model", help=f"load model: {', '.join(MODELS)}")
+    option("--rate", type=float, dest="rate_rps", help="requests per second of all users together (open loop)")
+    option(
+        "--ramp-to", type=float, dest="ramp_to_rps", help="rate at the end of the measured phase (default: the same)"
+    )
+    option("--steps", type=int, help="climb to it in so many steps of equal length (default: a straight ramp)")
+    option("--max-in-flight", type=int, help="drop what falls due while so many are being answered (default: no cap)")
+    option("--think", type=float, dest="think_s", help="mean think time of a user in a closed loop, seconds")
     option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
+    option("--client", help=f"what sends: {', '.join(CLIENTS)}")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
-    option("--warmup", type=float, dest="warm_up_s", help="seconds before them")
+    option("--warmup", type=float, dest="warm_up_s", help="seconds before them: one round of warm-up")
+    option(
+        "--warmup-max", type=float, dest="warm_up_max_s", help="seconds of all rounds until it is steady (default: 3)"
+    )
     option("--blocks", type=int, help="how often every cell is run")
+    option("--precision", help="more blocks until every interval is this narrow, as a share: 5%% or 0.05")
+    option("--max-blocks", type=int, help="how many blocks that may take (default: 30)")
     option("--seed", type=int, help="of the order and the arrivals")
     option("--copies", type=int, help="duplicates of the baseline in every block")
     option("--accounts", type=int, help="rows of the user table")

@@ -26,9 +26,8 @@ class SetupError(RuntimeError):
 
 def make_run_folder(results: Path, experiment: Experiment) -> Path:
     """A new folder in `results`, `<UTC>-<experiment>`. Raises SetupError without room or permission."""
-    load = experiment.load
-    trials = len(experiment.cells) * experiment.blocks
-    rows = trials * (load.rate_rps * (load.warm_up_s + load.duration_s) + load.users)
+    trials = len(experiment.cells) * experiment.most_blocks
+    rows = trials * experiment.load.most_requests
     needed = int(trials * _BYTES_PER_TRIAL + rows * _BYTES_PER_SAMPLE) + _SPARE_BYTES
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{experiment.name}"
     try:

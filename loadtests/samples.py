@@ -7,9 +7,14 @@ History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_s
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 FORMAT = 1
 METADATA_KEY = b"authscale_samples"
@@ -51,3 +56,47 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
+ROWS_PER_GROUP = 1 << 20
+
+
+def write(path: Path, parts: Iterable[pa.Table]) -> None:
+    """Write samples, tables of `SCHEMA`; the file has its name only when it is whole. Raises OSError."""
+    draft = path.with_suffix(".tmp")
+    with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
+        for part in parts:
+            writer.write_table(part, ROWS_PER_GROUP)
+    draft.rename(path)
+
+
+def among(column: pa.ChunkedArray[Any], *names: str) -> NDArray[np.bool_]:
+    """Return which rows of a dictionary column hold one of the names.
+
+    Names are looked up once per dictionary and rows by their code: a string per row costs more than all else that
+    reads samples. Chunks, as of several files, may have dictionaries of their own.
+    """
+    found = [np.isin(_names(chunk), names)[_codes(chunk)] for chunk in _chunks(column)]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.bool_)
+
+
+def counts(column: pa.ChunkedArray[Any], rows: NDArray[np.bool_]) -> dict[str, int]:
+    """Return how many of the rows chosen hold each name of a dictionary column; names in order, none of count 0."""
+    found: dict[str, int] = {}
+    start = 0
+    for chunk in _chunks(column):
+        chosen = _codes(chunk)[rows[start : start + len(chunk)]]
+        start += len(chunk)
+        for name, number in zip(_names(chunk), np.bincount(chosen, minlength=len(chunk.dictionary)), strict=True):
+            found[name] = found.get(name, 0) + int(number)
+    return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def _chunks(column: pa.ChunkedArray[Any]) -> list[pa.DictionaryArray[Any, Any]]:
+    return cast("list[pa.DictionaryArray[Any, Any]]", column.chunks)
+
+
+def _codes(chunk: pa.DictionaryArray[Any, Any]) -> NDArray[np.integer[Any]]:
+    return np.asarray(chunk.indices)
+
+
+def _names(chunk: pa.DictionaryArray[Any, Any]) -> list[str]:
+    return [str(name) for name in chunk.dictionary.to_pylist()]

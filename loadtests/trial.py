@@ -17,6 +17,7 @@ import psutil
 from loadtests import control, gates, machine
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import Generator, GeneratorError
+from loadtests.pacing import CLOSED
 from loadtests.run_folder import write_json
 from loadtests.verify import VerificationError, verify
 from topology.backing import StoreCounters
@@ -93,7 +94,9 @@ def run_trial(
         generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=60, check=servers.check)
         signed_in = time.monotonic()
         doing("warming up")
-        generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=load.warm_up_s + _DRAIN_S, check=servers.check)
+        generator.step(
+            control.WARM_UP, "", control.WARMED_UP, within_s=load.most_warm_up_s + _DRAIN_S, check=servers.check
+        )
         before = _read(servers, generator)
         doing("measuring")
         generator.step(control.MEASURE, "", control.MEASURED, within_s=load.duration_s + _DRAIN_S, check=servers.check)
@@ -170,7 +173,7 @@ def _record(
     cell: Cell,
     before: _Reading,
     after: _Reading,
-    counts: dict[str, int],
+    counts: dict[str, Any],
     kinds: dict[str, str],
     sent: gates.Sent,
 ) -> dict[str, Any]:
@@ -185,12 +188,16 @@ def _record(
         refusals_expected=refusals_expected(cell.topology),
         balanced=sum(balanced.values()),
         locust=counts["requests"],
+        closed=around.experiment.load.model == CLOSED,
+        warm_up=counts["warm_up"],
     )
     return {
         "format": FORMAT,
         "valid": not reasons,
         "invalid_reasons": reasons,
         "duration_s": around.experiment.load.duration_s,
+        "measured_from_ns": counts["measured_from_ns"],
+        "warm_up": counts["warm_up"],
         "scheduled": sent.scheduled,
         "sent": sent.sent,
         "dropped": sent.dropped,

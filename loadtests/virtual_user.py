@@ -6,27 +6,18 @@ A scenario is a file in `scenarios/` with one subclass and its weighted tasks; e
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import random
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import gevent
-from locust import User, events
-from locust.argument_parser import LocustArgumentParser
+from locust import User
 from locust.env import Environment
-from locust.runners import MasterRunner
 
-from loadtests import arrivals, control, credentials, samples, server_timing
-from loadtests.client import Answer, HttpClient, client_of
-from loadtests.phases import Phase, Phases
-from loadtests.recorder import Recorder
+from loadtests import credentials, samples, stock_clients
+from loadtests.client import Answer, Client
+from loadtests.load_process import Shared, shared_of
 from servers.users import PASSWORD, user_name
 
 _TIMEOUT_S = 10.0
@@ -34,85 +25,6 @@ _TIMEOUT_S = 10.0
 _DRAIN_NS = 2_000_000_000
 # Of an access token's life: what is left when a client that can renews it.
 _RENEW_BEFORE_END = 0.1
-
-
-@events.init_command_line_parser.add_listener
-def _add_options(parser: LocustArgumentParser) -> None:
-    # not in a group of their own: Locust marks what its web page may show on the parser itself
-    parser.add_argument("--rate", type=float, default=20.0, help="Requests per second of all users together")
-    parser.add_argument("--warm-up", type=float, default=0.0, help="Seconds before the measured phase")
-    parser.add_argument("--duration", type=float, default=0.0, help="Seconds measured (under the harness)")
-    parser.add_argument("--arrivals", choices=list(arrivals.PROCESSES), default="poisson", help="Arrival process")
-    parser.add_argument("--arrival-seed", default="1", help="Seed of the arrival schedule")
-    parser.add_argument("--accounts", type=int, default=10_000, help="Size of the user table", include_in_web_ui=False)
-    parser.add_argument("--authority", default="", help="Certificate to trust (PEM)", include_in_web_ui=False)
-    parser.add_argument("--samples", default="", help="Write the samples to this Parquet file", include_in_web_ui=False)
-
-
-class Shared:
-    """What all users of one process share; hangs on Locust's environment for the length of one test."""
-
-    def __init__(self, environment: Environment, users: int) -> None:
-        options: Any = environment.parsed_options
-        folder = os.environ.get(control.VARIABLE)
-        self.folder = Path(folder) if folder else None
-        self.options = options
-        self.rate_per_user = options.rate / users
-        self.keeps_samples = bool(options.samples)  # by hand, a load that goes on for hours must not fill the memory
-        self.recorder = Recorder()
-        self.phases = Phases(users, options.warm_up, options.duration, self.folder)
-        self.host = environment.host or ""
-        self.authority: Path | None = Path(options.authority) if options.authority else None
-        self.next_user = 0
-        self._environment = environment
-        gevent.spawn(self.phases.conduct, self._started, self._finish)
-
-    def number(self) -> int:
-        """The next user's number."""
-        self.next_user += 1
-        return self.next_user - 1
-
-    def _started(self, phase: Phase, text: str) -> None:
-        if phase is self.phases.login and text:
-            self.host, _, authority = text.partition(" ")
-            self.authority = Path(authority) if authority else None
-        # what the start-up left behind is not collected in the middle of a request
-        gc.collect()
-        gc.freeze()
-
-    def _finish(self) -> None:
-        runner = self._environment.runner
-        if runner is not None:
-            runner.quit()
-
-
-# Locust's environment is what its events hand around; what this process shares is kept beside it
-_of_environment: WeakKeyDictionary[Environment, Shared] = WeakKeyDictionary()
-
-
-@events.test_start.add_listener
-def _start(environment: Environment, **_: Any) -> None:
-    if isinstance(environment.runner, MasterRunner):
-        return
-    options: Any = environment.parsed_options
-    runner: Any = environment.runner
-    users = runner.target_user_count or options.num_users or 1
-    # which task comes next is Locust's throw of its dice, one sequence for all users; seeded, so that the mix repeats
-    random.seed(options.arrival_seed)
-    _of_environment[environment] = Shared(environment, users)
-
-
-@events.quitting.add_listener
-def _write_samples(environment: Environment, **_: Any) -> None:
-    shared = _of_environment.get(environment)
-    if shared is None:
-        return
-    if shared.keeps_samples:
-        shared.recorder.write(Path(shared.options.samples))
-    if shared.folder:
-        total = environment.stats.total
-        counts = {"requests": total.num_requests, "failures": total.num_failures}
-        control.give(shared.folder, control.COUNTS, json.dumps(counts))
 
 
 class VirtualUser(User):
@@ -126,26 +38,28 @@ class VirtualUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.shared: Shared = _of_environment[environment]
+        self.shared: Shared = shared_of(environment)
         self.number = self.shared.number()
         self.name = user_name(self.number % self.shared.options.accounts, self.shared.options.accounts)
         self.signed_in = False
         self._credential = credentials.NOTHING
         self._renew_ns: float = 0
-        self._phase = self.shared.phases.login
-        self._phase_start_ns = 0
-        self._client: HttpClient | None = None
-        self._schedule: Iterator[float] = iter(())
+        self._phase = self.shared.phases.before
+        self._client: Client | None = None
+        self._pace: Iterator[float] = iter(())
+        self._in_flight = False
         self._due_ns = 0
         self._was_busy = False
 
     def on_start(self) -> None:
         """Sign in before anything is measured, then wait for the first request to be due."""
-        self.shared.phases.enter(self.shared.phases.login)
-        self._client = client_of(self.shared.host, self.shared.authority, _TIMEOUT_S)
+        self._go_on()
+        self._client = stock_clients.make(
+            self.shared.options.client, self.shared.host, self.shared.authority, _TIMEOUT_S
+        )
         self._due_ns = time.monotonic_ns()
         self.login()
-        self._enter(self.shared.phases.warm_up)
+        self._go_on()
         self.wait()
 
     def on_stop(self) -> None:
@@ -154,18 +68,46 @@ class VirtualUser(User):
             self._client.close()
 
     def wait_time(self) -> float:
-        """Seconds until the next request is due; 0 when it already is, and then it counts from when it was due."""
+        """Seconds until the next request is due; 0 when it already is, and then it counts from when it was due.
+
+        With a cap on requests in flight it sleeps here: whether the request is dropped is known only at its turn.
+        """
+        flight = self.shared.in_flight
+        if self._in_flight:
+            self._in_flight = False
+            flight.end(time.monotonic_ns())
         while True:
-            self._due_ns = self._phase_start_ns + round(next(self._schedule) * 1e9)
-            now_ns, end_ns = time.monotonic_ns(), self._phase_start_ns + self._phase.length_ns
-            if self._due_ns >= end_ns:
-                phases = self.shared.phases
-                self._enter(phases.measured if self._phase is phases.warm_up else phases.end)
-            elif now_ns > end_ns + _DRAIN_NS:
-                self._record("", Answer(started_ns=0), samples.DROPPED, credentials.NOTHING)
-            else:
-                self._was_busy = self._due_ns <= now_ns
-                return max(0.0, (self._due_ns - now_ns) / 1e9)
+            wait_s = self._until_due()
+            if wait_s is None:
+                continue
+            if not flight.cap:
+                return wait_s
+            gevent.sleep(wait_s)
+            if not flight.refuses(self._due_ns):
+                self._in_flight = True
+                flight.begin(time.monotonic_ns())
+                return 0.0
+            self._drop()
+
+    def _until_due(self) -> float | None:
+        """Seconds until the next request; None for one that is not to be sent, or of a phase that is over.
+
+        In a closed loop it is due when its user has been answered and has thought, so that its user is never busy then.
+        """
+        now_ns, end_ns = time.monotonic_ns(), self._phase.start_ns + self._phase.length_ns
+        since_ns = max(now_ns, self._phase.start_ns) if self.shared.closed else self._phase.start_ns
+        self._due_ns = since_ns + round(next(self._pace) * 1e9)
+        if self._due_ns >= end_ns:
+            self._go_on()
+            return None
+        if now_ns > end_ns + _DRAIN_NS:
+            self._drop()
+            return None
+        self._was_busy = self._due_ns <= now_ns and not self.shared.closed
+        return max(0.0, (self._due_ns - now_ns) / 1e9)
+
+    def _drop(self) -> None:
+        self._record("", Answer(started_ns=0), samples.DROPPED, credentials.NOTHING)
 
     def login(self) -> None:
         """POST /login, and keep what the reply says to send from now on."""
@@ -217,11 +159,16 @@ class VirtualUser(User):
         self._credential = credentials.NOTHING
         self.signed_in = False
 
-    def _enter(self, phase: Phase) -> None:
-        self._phase_start_ns = self.shared.phases.enter(phase)
-        self._phase = phase
-        process = arrivals.PROCESSES[self.shared.options.arrivals]
-        self._schedule = process(self.shared.rate_per_user, (self.shared.options.arrival_seed, phase.name), self.number)
+    def _go_on(self) -> None:
+        """Wait at the border of the phase, and start on the next."""
+        self._phase = self.shared.phases.follow(self._phase)
+        self._pace = self.shared.pace(self._phase, self.number)
+
+    def _watch(self, answer: Answer) -> None:
+        """Tell the warm-up how long an answer took, by the same rule as the samples: since due if the user was busy."""
+        if self._phase.name == samples.WARM_UP and answer.failure is None:
+            since_ns = self._due_ns if self._was_busy else answer.started_ns
+            self.shared.phases.warmed.saw(self._due_ns, max(1, answer.ended_ns - since_ns))
 
     def _send(
         self,
@@ -241,12 +188,12 @@ class VirtualUser(User):
         outcome = _outcome(answer, expected, self.name if operation == "me" and credential.line else "")
         self._record(operation, answer, outcome, credential)
         self._tell_locust(operation, method, path, answer, outcome)
+        self._watch(answer)
         return answer
 
     def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
         if not self.shared.keeps_samples:
             return
-        timing = server_timing.parse(answer.headers.get(b"server-timing"))
         self.shared.recorder.add(
             self._due_ns,
             answer.started_ns,
@@ -258,16 +205,13 @@ class VirtualUser(User):
             self._phase.name,
             answer.status,
             outcome,
-            timing.replica,
             answer.request_head_bytes,
             answer.request_body_bytes,
             answer.response_head_bytes,
             answer.response_body_bytes,
             len(credential.line),
-            timing.auth_ns,
-            timing.store_ns,
-            timing.queue_ns,
             answer.connection_reused,
+            answer.server_timing,
         )
 
     def _tell_locust(self, operation: str, method: bytes, path: bytes, answer: Answer, outcome: str) -> None:

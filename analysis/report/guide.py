@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from analysis.compare import MARGIN
 from analysis.load import Run
+from loadtests import load_words
 
-READING = (
+_OPEN = (
     (
         "Open loop",
         (
-            "Requests are sent when a random schedule says so, whether or not earlier ones were answered, as users who "
+            "Requests are sent when a schedule says so, whether or not earlier ones were answered, as users who "
             "do not know of each other send them. A closed loop, a fixed number of users who wait, slows down with the "
             "server and flatters it; the two never compare."
         ),
@@ -23,6 +24,41 @@ READING = (
             "slow server."
         ),
     ),
+)
+_CLOSED = (
+    (
+        "Closed loop",
+        (
+            "A fixed number of users, each of whom sends its next request when the last one is answered and its think "
+            "time is over. A slow server slows its own load down, so this shows how much a system can serve, and not "
+            "how long users wait who come whenever they like; it never compares with an open loop."
+        ),
+    ),
+    (
+        "Response time and service time",
+        (
+            "Both count from the write to the last octet: nobody comes while a user waits, so no wait is left out and "
+            "none is added."
+        ),
+    ),
+    (
+        "Throughput",
+        (
+            "Requests answered within the measured phase, over its length. Here it is a result, and more is better; "
+            "faster means a higher throughput."
+        ),
+    ),
+)
+_CHANGING = (
+    (
+        "Changing rate",
+        (
+            "The rate went from one value to another over each measured phase. Figures of the whole phase mix its "
+            "rates; what each gave is in the table by step."
+        ),
+    ),
+)
+_EVERY = (
     (
         "Block and interval",
         (
@@ -41,6 +77,13 @@ READING = (
             f"metric (Holm 1979), is below 5 %. Equivalent: the whole interval lies within {100 * MARGIN:g} %. "
             "Inconclusive: this run cannot tell. Unstable: the difference is no larger than one that this run found "
             "between two identical cells. Of CPU the report says less and more."
+        ),
+    ),
+    (
+        "Cannot be measured here",
+        (
+            "Fewer blocks of the cell are valid than three and half of those that it ran: what is left would be the "
+            "machine's quiet moments, so no figure is given."
         ),
     ),
     (
@@ -88,6 +131,13 @@ _LOAD = (
     "Connections are kept alive and the endpoint does almost no work, which makes authentication a larger share of a "
     "request than in most applications."
 )
+
+
+def reading(run: Run) -> tuple[tuple[str, str], ...]:
+    """Return how to read the figures of this run, by its load model."""
+    if load_words.is_closed(run.load):
+        return (*_CLOSED, *_EVERY)
+    return (*_OPEN, *(_CHANGING if run.load.get("ramp_to_rps") else ()), *_EVERY)
 
 
 def limits(run: Run) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         "## What was asked",
         _facts(report.asked),
         "## What the figures show",
-        "\n".join(f"- **{_escape(each.title)}.** {_escape(each.caption)} {_escape(each.shows)}" for each in figures),
+        "\n".join(f"- **{_escape(each.title)}.** {_escape(each.caption)} {_escape(each.shows)}" for each in figures)
+        or "There is nothing to draw.",
         "## Metrics",
         *(_table(each) for each in report.metrics),
         "## Comparisons",

@@ -12,12 +12,16 @@ from analysis.estimates import CellResult
 from analysis.finding import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
-from analysis.pairs import QUESTIONS
-from analysis.report.guide import READING, limits
+from analysis.report.guide import limits, reading
+from analysis.report.load_tables import step_table
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
+from analysis.stop import asked_precision
 from analysis.summary import Analysis
+from analysis.unmeasurable import WORDS
 from analysis.wording import NOTHING, count, interval, joined, label, number, options_text, percent, setting
+from loadtests import load_words
+from loadtests.pairs import QUESTIONS
 
 RATIOS = ("refused_ratio", "error_ratio")
 
@@ -28,7 +32,7 @@ class Report:
 
     title: str
     subtitle: str
-    answer: tuple[str, str, str]
+    answer: tuple[str, ...]
     findings: tuple[Finding, ...]
     asked: tuple[tuple[str, str], ...]
     metrics: tuple[Table, ...]
@@ -43,6 +47,7 @@ class Report:
 def build(analysis: Analysis) -> Report:
     """Return the report of an analysed run."""
     run, document = analysis.run, analysis.run.document
+    names = {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
     return Report(
         title="Sessions and tokens, when one server becomes many",
         subtitle=f"authscale · experiment {document.get('experiment')} · run {document.get('id')}",
@@ -51,6 +56,7 @@ def build(analysis: Analysis) -> Report:
         asked=tuple(_asked(run)),
         metrics=(
             *_metric_tables(analysis.results),
+            *step_table(run.load, analysis.steps, names),
             *command_tables(analysis.results),
             *price_tables(analysis.results),
         ),
@@ -58,7 +64,7 @@ def build(analysis: Analysis) -> Report:
         noise=_noise_table(analysis),
         validity=_validity_table(run, analysis.results),
         machine=tuple(_machine(document)),
-        reading=READING,
+        reading=reading(run),
         limits=limits(run),
     )
 
@@ -78,13 +84,9 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     yield "Balancing", joined(dict.fromkeys(cell.policy for cell in cells))
     yield (
         "Load",
-        (
-            f"{load.get('model')} loop: {str(load.get('arrivals')).capitalize()} arrivals, "
-            f"{setting(load.get('rate_rps'))} requests/s from {load.get('users')} users, "
-            f"scenario {load.get('scenario')}"
-        ),
+        f"{load_words.of(load)}, scenario {load.get('scenario')}",
     )
-    yield "Each trial", f"{setting(load.get('duration_s'))} s after {setting(load.get('warm_up_s'))} s of warm-up"
+    yield "Each trial", f"{setting(load.get('duration_s'))} s after {load_words.warm_up(load)}"
     yield (
         "Blocks",
         (
@@ -92,6 +94,7 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
             f"({len(run.trials)} of {run.trials_planned} trials are there)"
         ),
     )
+    yield from ((("Precision", asked_precision(run)),) if run.document.get("precision") else ())
     yield from ((f"Setting {name}", _plain(value)) for name, value in document.get("settings", {}).items())
 
 
@@ -102,10 +105,14 @@ def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:
             title=group,
             columns=("cell", *(_heading(metric) for metric in metrics)),
             rows=tuple(
-                (Entry(_cell_name(each, results)), *(_figure(each, metric) for metric in metrics)) for each in results
+                (_cell_entry(each, results), *(_figure(each, metric) for metric in metrics)) for each in results
             ),
             note="; ".join(f"{metric.title}: {metric.meaning}" for metric in metrics) + ".",
         )
+
+
+def _cell_entry(result: CellResult, results: Sequence[CellResult]) -> Entry:
+    return Entry(_cell_name(result, results), "" if result.measurable else WORDS)
 
 
 def _heading(metric: Metric) -> str:
@@ -114,6 +121,8 @@ def _heading(metric: Metric) -> str:
 
 def _figure(result: CellResult, metric: Metric) -> Entry:
     found = result.estimates[metric.name]
+    if not result.measurable:
+        return Entry(NOTHING)
     if metric.name in RATIOS:
         return Entry(percent(found.value), _percent_interval(found.low, found.high))
     if metric.name == "store_commands_per_request" and result.in_process:
@@ -172,9 +181,21 @@ def _noise_table(analysis: Analysis) -> Table:
 def _validity_table(run: Run, results: Sequence[CellResult]) -> Table:
     return Table(
         title="Blocks that count, and the load generator",
-        columns=("cell", "valid", "invalid", "retried", "why", "late p99 (ms)", "generator CPU", "steal"),
+        columns=(
+            "cell",
+            "valid",
+            "invalid",
+            "retried",
+            "why",
+            "dropped",
+            "warm-up (s)",
+            "late p99 (ms)",
+            "generator CPU",
+            "steal",
+        ),
         rows=tuple(_validity(run, each, _cell_name(each, results)) for each in results),
-        note="Retried: a first attempt was invalid, and its reason stands under why. "
+        note="Retried: a first attempt was invalid, and its reason stands under why. Dropped: requests that fell due "
+        "and were never sent, in all blocks. Warm-up: the longest that a block took to become steady. "
         "The worst block of each cell: lateness of an idle user's send, the generator's share of one core, and "
         "the machine's time stolen by others.",
     )
@@ -186,11 +207,13 @@ def _validity(run: Run, result: CellResult, name: str) -> tuple[Entry, ...]:
     told = [f"{reason} ({times})" for reason, times in result.invalid_reasons.items()]
     told += [f"block {trial.block} at first: {'; '.join(trial.earlier_attempt)}" for trial in retried]
     return (
-        Entry(name),
+        Entry(name, "" if result.measurable else WORDS),
         Entry(str(result.valid_blocks)),
         Entry(str(result.invalid_blocks)),
         Entry(str(len(retried))),
         Entry("; ".join(told) or NOTHING),
+        Entry(str(sum(trial.dropped for trial in trials))),
+        Entry(number(_worst(trials, "warm_up", "seconds"))),
         Entry(number(_worst(trials, "generator", "lateness_p99_ms"))),
         Entry(percent(_worst(trials, "generator", "cpu_share"))),
         Entry(percent(_worst(trials, "machine", "steal_share"))),

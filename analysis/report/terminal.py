@@ -9,7 +9,8 @@ from rich.text import Text
 from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
-from analysis.wording import label, number, percent
+from analysis.unmeasurable import WORDS
+from analysis.wording import NOTHING, label, number, percent
 
 _WIDE = 10.0
 
@@ -29,15 +30,21 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
         table.add_row(Text(name), *(Text(each) for each in _row(result)))
     console.print(table)
     console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))
+    if not all(each.measurable for each in analysis.results):
+        console.print(Text(f"A row of dashes {WORDS}: blk is how many of its blocks are valid.", style="dim"))
     for sentence in report.answer:
         console.print(Text(f"• {sentence}"))
     for finding in report.findings:
-        if finding.id in ("sessions-lost", "refused", "errors", "invalid", "partial"):
+        if finding.id in ("sessions-lost", "refused", "errors", "invalid", "unmeasurable", "precision", "partial"):
             console.print(Text(f"• {finding.text}"))
 
 
 def _row(result: CellResult) -> tuple[str, ...]:
+    """Return the figures of a cell; of one that cannot be measured, how many blocks of how many are valid."""
     figures = result.estimates
+    if not result.measurable:
+        tried = result.valid_blocks + result.invalid_blocks
+        return (*[NOTHING] * (len(COLUMNS) - 1), f"{result.valid_blocks}/{tried}")
     return (
         _with_spread(figures["response_p50_ms"]),
         _with_spread(figures["response_p99_ms"]),

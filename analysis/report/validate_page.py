@@ -199,8 +199,8 @@ def _server_table(validation: Validation) -> Table:
             )
             for each in validation.servers
         ),
-        note="Path: by how much an answer reaches a plain blocking socket later than asked; the server answers earlier by "
-        "it, so that the stated times hold at the client's side of the socket.",
+        note="Path: by how much an answer reaches a plain blocking socket later than asked; the server answers "
+        "earlier by it, so that the stated times hold at the client's side of the socket.",
     )
 
 

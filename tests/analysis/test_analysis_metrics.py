@@ -138,20 +138,20 @@ def change_trial(path: Path, **changes: Any) -> None:
 
 
 def test_invalid_trials_are_dropped_counted_and_explained(build_run: Callable[..., Path]) -> None:
-    folder = build_run()
+    folder = build_run(blocks=4)
     late = folder / "trials/2/token-none-1r-roundrobin/trial.json"
     change_trial(late, valid=False, invalid_reasons=["the generator was late"])
     change_trial(folder / "trials/1/token-none-4r-roundrobin/trial.json", sent=512)
     analysis = analyse(load_run(folder))
     cells = {cell["id"]: cell for cell in summary_document(analysis)["cells"]}
-    assert cells["token-none-1r-roundrobin"]["valid_blocks"] == 2
+    assert cells["token-none-1r-roundrobin"]["valid_blocks"] == 3
     assert cells["token-none-1r-roundrobin"]["invalid_reasons"] == {"the generator was late": 1}
     assert cells["token-none-4r-roundrobin"]["invalid_blocks"] == 1
     told = next(each.text for each in analysis.findings if each.id == "invalid")
     assert told.startswith("2 trials")
     assert "the generator was late" in told
     blocks = {each.blocks for each in analysis.comparisons if each.cell == "token-none-1r-roundrobin"}
-    assert blocks == {2}
+    assert blocks == {3}
 
 
 def test_a_cell_without_a_valid_block_is_all_null(build_run: Callable[..., Path]) -> None:

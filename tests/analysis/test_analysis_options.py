@@ -13,13 +13,13 @@ from rich.console import Console
 
 from analysis.figures import figures
 from analysis.load import Cell, load_run
-from analysis.pairs import pairs
 from analysis.palette import INKS, SCHEMES
 from analysis.report import terminal
 from analysis.report.guide import limits
 from analysis.report.model import build
 from analysis.summary import Analysis, analyse, summary_document
 from analysis.wording import label, number, subject
+from loadtests.pairs import pairs
 
 
 def cell(scheme: str, store: str = "none", replicas: int = 1, **options: str) -> Cell:

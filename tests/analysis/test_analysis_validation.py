@@ -1,4 +1,4 @@
-"""The checks of `make validate` on small data with a known truth: each passes on what is right, fails on what is not."""
+"""The checks of `make validate` on small data with a known truth: each passes on what is right and fails on the rest."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_command_tells_by_table_file_page_and_exit_status(
-    judged: Callable[..., int], broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judged: Callable[..., int], *, broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert judged(broken=broken) == (1 if broken else 0)
     out = capsys.readouterr().out

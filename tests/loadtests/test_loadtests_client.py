@@ -2,16 +2,23 @@
 
 import socket
 
+import gevent
 import pytest
 
-from loadtests.client import HttpClient
+from loadtests import cooperative
+from loadtests.client import HttpClient, blocking
 
 _HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello"
 
 
+@pytest.fixture(params=[blocking, cooperative.connect], ids=["blocking", "cooperative"])
+def connect(request):
+    return request.param
+
+
 @pytest.fixture
-def client(server):
-    made = HttpClient("127.0.0.1", server.port, timeout_s=0.5)
+def client(server, connect):
+    made = HttpClient("127.0.0.1", server.port, 0.5, connect)
     yield made
     made.close()
 
@@ -86,7 +93,44 @@ def test_a_server_that_says_nothing_is_a_timeout(server, client):
     assert isinstance(client.request(b"GET", b"/").failure, TimeoutError)
 
 
-def test_nobody_listens():
+def test_nobody_listens(connect):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    assert isinstance(HttpClient("127.0.0.1", port).request(b"GET", b"/").failure, ConnectionRefusedError)
+    assert isinstance(HttpClient("127.0.0.1", port, 0.5, connect).request(b"GET", b"/").failure, ConnectionRefusedError)
+
+
+def test_an_answer_of_many_reads_and_a_request_larger_than_any_buffer(server, client):
+    large = b"x" * 3_000_000
+    server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(large), large), _HELLO]
+    assert client.request(b"GET", b"/").body == large
+    answer = client.request(b"POST", b"/", b"", large)
+    assert (answer.status, answer.request_body_bytes) == (200, len(large))
+    assert len(server.got[1]) == answer.request_head_bytes + len(large)
+
+
+def test_a_connection_that_ended_while_idle_is_a_failure_and_the_next_request_opens_another(server, client):
+    server.answers = [_HELLO, None, _HELLO]
+    assert client.request(b"GET", b"/").status == 200
+    assert isinstance(client.request(b"GET", b"/").failure, ConnectionError)
+    again = client.request(b"GET", b"/")
+    assert (again.status, again.connection_reused) == (200, False)
+
+
+def test_server_timing_is_found_whatever_its_case_and_only_there(server, client):
+    plain = b"HTTP/1.1 200 OK\r\nX-Server-Timing: no\r\nContent-Length: 22\r\n\r\n\r\nserver-timing: no body"
+    server.answers = [_HELLO.replace(b"X-A: 1", b"SERVER-timing:  auth;dur=1 "), plain]
+    assert client.request(b"GET", b"/").server_timing.strip() == b"auth;dur=1"
+    assert client.request(b"GET", b"/").server_timing == b""
+
+
+def test_greenlets_go_on_while_one_waits_and_each_has_its_own_timeout(server):
+    server.answers = [b""]
+    silent = HttpClient("127.0.0.1", server.port, 0.6, cooperative.connect)
+    waiting = gevent.spawn(silent.request, b"GET", b"/")
+    ticks = 0
+    while not waiting.ready():
+        gevent.sleep(0.01)
+        ticks += 1
+    assert isinstance(waiting.get().failure, TimeoutError)
+    assert ticks > 20
+    silent.close()

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadtests import gates, samples
-from loadtests.recorder import Recorder
+from loadtests.recorder import COLUMNS, Recorder
 
 MS = 1_000_000
 
@@ -16,10 +16,11 @@ def _add(recorder: Recorder, **changes: object) -> None:
     sample = {
         "due_ns": 0, "started_ns": 100_000, "first_byte_ns": 2 * MS, "ended_ns": 2 * MS + 100_000,
         "user_was_busy": False, "user": 0, "operation": "me", "phase": "measured", "status": 200, "outcome": "ok",
-        "replica": "replica-0", "request_head_bytes": 100, "request_body_bytes": 0, "response_head_bytes": 200,
-        "response_body_bytes": 50, "credential_bytes": 47, "auth_ns": 10, "store_ns": 5, "queue_ns": 1,
-        "connection_reused": True,
+        "request_head_bytes": 100, "request_body_bytes": 0, "response_head_bytes": 200,
+        "response_body_bytes": 50, "credential_bytes": 47, "connection_reused": True,
+        "server_timing": b'auth;dur=0.00001, store;dur=0.000005, queue;dur=0.000001, replica;desc="replica-0"',
     } | changes  # fmt: skip
+    assert tuple(sample) == COLUMNS
     recorder.add(*sample.values())
 
 
@@ -33,7 +34,7 @@ def sent(tmp_path: Path) -> gates.Sent:
     _add(recorder, outcome="refused", status=401)
     _add(recorder, user_was_busy=True, due_ns=0, started_ns=5 * MS, ended_ns=8 * MS)
     _add(recorder, started_ns=3 * MS, ended_ns=4 * MS)
-    _add(recorder, outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, replica="")
+    _add(recorder, outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, server_timing=b"")
     recorder.write(tmp_path / "samples.parquet")
     return gates.read_sent(tmp_path / "samples.parquet")
 
@@ -58,6 +59,38 @@ def test_the_schema_is_the_contract(tmp_path: Path):
     assert schema.equals(samples.SCHEMA)
     assert schema.metadata[samples.METADATA_KEY] == b"1"
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_what_the_replica_said_is_read_when_samples_are_written(tmp_path: Path):
+    recorder = Recorder()
+    _add(recorder)
+    _add(recorder, server_timing=b"")
+    recorder.write(tmp_path / "s.parquet")
+    columns = pq.read_table(tmp_path / "s.parquet").to_pydict()
+    assert (columns["auth_ns"], columns["store_ns"], columns["queue_ns"]) == ([10, -1], [5, -1], [1, -1])
+    assert columns["replica"] == ["replica-0", ""]
+    assert columns["credential_bytes"] == [47, 47]
+
+
+def test_a_sample_with_a_value_too_few_is_refused():
+    with pytest.raises(ValueError, match="a sample has"):
+        Recorder().add(1, 2)
+
+
+def test_samples_of_several_row_groups_are_all_there(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("loadtests.recorder._ROWS_PER_GROUP", 2)
+    recorder = Recorder()
+    for number in range(5):
+        _add(recorder, user=number, operation=f"o{number}")
+    recorder.write(tmp_path / "s.parquet")
+    table = pq.read_table(tmp_path / "s.parquet")
+    assert table["user"].to_pylist() == [0, 1, 2, 3, 4]
+    assert table["operation"].to_pylist() == [f"o{number}" for number in range(5)]
+
+
+def test_no_samples_are_a_file_without_rows(tmp_path: Path):
+    Recorder().write(tmp_path / "s.parquet")
+    assert pq.read_table(tmp_path / "s.parquet").num_rows == 0
 
 
 _GOOD = gates.Sent(

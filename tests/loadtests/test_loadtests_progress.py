@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.matrix import load_experiment
+from loadtests.precision import Look, Open
 from loadtests.progress import progress
 
 
@@ -43,3 +44,22 @@ def test_it_says_what_runs_what_was_found_and_what_is_left(*, terminal: bool):
             r"^\[1/18\] block 1/2 session-memory-4r-roundrobin: p50 1.23 ms, 75% refused; ", text, re.MULTILINE
         )
         assert len(lines) == 2
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_adaptive_run_has_no_end_that_is_known(*, terminal: bool):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=80, color_system=None)
+    experiment = load_experiment("quick", {"precision": "5%", "max_blocks": 20})
+    stayed = Look(12, (Open("a", "b", 8, 0.21, 40), Open("a", "c", 8, 0.07, 6), Open("a", "d", 1, None, None)))
+    with progress(experiment, console) as shown:
+        shown.done(_record("session-memory-4r-roundrobin"))
+        shown.looked(stayed)
+        shown.doing(9, "token-none-1r-roundrobin", "starting")
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in out.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80 or not terminal
+    text = "\n".join(lines)
+    assert re.search(
+        r"1/180\b.*, at most \d+:\d\d left$|^\[1/180\] block 1/20 .*at most \d+:\d\d left$", text, re.MULTILINE
+    )
+    assert "3 of 12 intervals not narrow for 3 blocks in a row yet; the widest is ±21.0 %" in text

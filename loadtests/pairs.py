@@ -6,9 +6,48 @@ Two cells are compared only when they differ in what the question asks about, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
-from analysis.load import NO_STORE, Cell
+from topology.spec import NO_STORE
+
+
+class CellFacts(Protocol):
+    """What pairing asks of a cell; a run that is going on and one that is read both have it."""
+
+    @property
+    def id(self) -> str:
+        """As in the results."""
+
+    @property
+    def scheme(self) -> str:
+        """How a request proves who it is from."""
+
+    @property
+    def store(self) -> str:
+        """Where its state lives, `none` without any."""
+
+    @property
+    def replicas(self) -> int:
+        """How many."""
+
+    @property
+    def policy(self) -> str:
+        """The balancer's."""
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What differs from its default, name to value."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether every replica accepts what another issued."""
+
+    @property
+    def duplicate_of(self) -> str | None:
+        """The cell that it is the A/A twin of."""
+
+
+C = TypeVar("C", bound=CellFacts)
 
 Question = Literal["floor", "scheme", "store", "option"]
 QUESTIONS: Mapping[Question, str] = {
@@ -28,7 +67,7 @@ _OF_ANY = frozenset({"tls", "spin_us"})
 """Options that a topology of any scheme and store has."""
 
 
-def pairs(cells: Sequence[Cell]) -> Mapping[Question, list[tuple[Cell, Cell]]]:
+def pairs(cells: Sequence[C]) -> Mapping[Question, list[tuple[C, C]]]:
     """Return (cell, baseline) by question; `cells` are those that may be compared at all."""
     usual = [cell for cell in cells if not _nearest(cell, cells)]
     return {
@@ -39,24 +78,22 @@ def pairs(cells: Sequence[Cell]) -> Mapping[Question, list[tuple[Cell, Cell]]]:
     }
 
 
-def _matching(
-    cells: Sequence[Cell], baselines: Sequence[Cell], fits: Callable[[Cell, Cell], bool]
-) -> list[tuple[Cell, Cell]]:
+def _matching(cells: Sequence[C], baselines: Sequence[C], fits: Callable[[C, C], bool]) -> list[tuple[C, C]]:
     return [
         (cell, other) for cell in cells for other in baselines if _place(cell) == _place(other) and fits(cell, other)
     ]
 
 
-def _place(cell: Cell) -> tuple[int, str, tuple[tuple[str, str], ...]]:
+def _place(cell: CellFacts) -> tuple[int, str, tuple[tuple[str, str], ...]]:
     """Return what two cells of different schemes or stores must share: replicas, policy, options of any topology."""
     return cell.replicas, cell.policy, tuple(sorted((n, v) for n, v in cell.options.items() if n in _OF_ANY))
 
 
-def _floor(cell: Cell, baseline: Cell) -> bool:
+def _floor(cell: CellFacts, baseline: CellFacts) -> bool:
     return baseline.scheme == "control" != cell.scheme
 
 
-def _scheme(cell: Cell, baseline: Cell) -> bool:
+def _scheme(cell: CellFacts, baseline: CellFacts) -> bool:
     """Whether `baseline` is of a scheme that comes before in `BASELINE_SCHEMES`, on the same store if both have one."""
     if baseline.scheme not in BASELINE_SCHEMES or cell.scheme == "control":
         return False
@@ -65,7 +102,7 @@ def _scheme(cell: Cell, baseline: Cell) -> bool:
     return same and known.index(baseline.scheme) < known.index(cell.scheme)
 
 
-def _stores(cells: Sequence[Cell]) -> Iterable[tuple[Cell, Cell]]:
+def _stores(cells: Sequence[C]) -> Iterable[tuple[C, C]]:
     """Yield every cell against the one that differs in nothing but having the reference store."""
     for cell in cells:
         alike = [each for each in cells if _but_store(each) == _but_store(cell) and each.store != NO_STORE]
@@ -75,11 +112,11 @@ def _stores(cells: Sequence[Cell]) -> Iterable[tuple[Cell, Cell]]:
             yield cell, reference
 
 
-def _but_store(cell: Cell) -> tuple[object, ...]:
+def _but_store(cell: CellFacts) -> tuple[object, ...]:
     return cell.scheme, cell.replicas, cell.policy, tuple(sorted(cell.options.items()))
 
 
-def _nearest(cell: Cell, cells: Sequence[Cell]) -> list[Cell]:
+def _nearest(cell: C, cells: Sequence[C]) -> list[C]:
     """Return the cells that lack one option of this one; where there are none, the nearest with fewer options.
 
     An option can bring a store with it (a denylist), so the other cell has the same store or none.
@@ -95,6 +132,6 @@ def _nearest(cell: Cell, cells: Sequence[Cell]) -> list[Cell]:
     return [each for each in fewer if len(each.options) == most]
 
 
-def is_usual(cell: Cell, cells: Sequence[Cell]) -> bool:
+def is_usual(cell: C, cells: Sequence[C]) -> bool:
     """Whether no cell of `cells` is the same with fewer options; those that are stand for their scheme and store."""
     return not _nearest(cell, [each for each in cells if each.duplicate_of is None])
