@@ -154,8 +154,8 @@ def typical_seed(law: Law, duration_s: float, truth_ms: Iterable[float]) -> tupl
 
     A p99.9 from some thousands of requests scatters by several percent with the luck of the arrivals, which says
     nothing about the generator. So, before anything runs, `CANDIDATES` schedules are worked through by Lindley's
-    recursion, and the one whose quantiles lie nearest to the analytic ones is used (a balanced sample). What is then measured
-    is compared with the analytic values alone.
+    recursion, and the one whose quantiles lie nearest to the analytic ones is used (a balanced sample). What is then
+    measured is compared with the analytic values alone.
     """
     truth = np.asarray(list(truth_ms))
     found = []

@@ -1,4 +1,4 @@
-"""The checks of `make validate` on small data with a known truth: each passes on what is right and fails on the rest."""
+"""The checks of `make validate` on small data with a known truth: each passes what is right and fails the rest."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def test_a_request_in_a_stall_begins_at_its_end():
 
 
 @pytest.mark.bench
-def test_the_generator_meets_the_server_as_foretold(tmp_path: Path):
+def test_the_generator_meets_the_server_as_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(calibration, "CANDIDATES", 4)
     law, duration_s = BY_NAME["stalls"], 5.0
     with Reaper() as reaper:
         calibration.calibrate(law, duration_s, tmp_path / "law", reaper, divide_cores())
