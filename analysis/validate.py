@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.known_truth import Check
 from analysis.load import RunError
 from analysis.metrics import BY_NAME
 from analysis.report.validate_page import render
-from analysis.validation import Check, Validation, validate, validate_document
+from analysis.validation import Validation, validate, validate_document
 from analysis.wording import number, percent
 
 

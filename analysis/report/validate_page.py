@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.drawing import band, panel, rows
+from analysis.known_truth import SHARE, Check, Recovered, quantile_name
 from analysis.lines import Drawing, Figure
 from analysis.metrics import BY_NAME
 from analysis.palette import INKS, KNOWN, MUTED, SPARE
 from analysis.report.html import environment
 from analysis.report.table import Entry, Table
 from analysis.rows import Mark, marks_panel
-from analysis.validation import AA_METRICS, SHARE, Check, Recovered, Validation, quantile_name
+from analysis.validation import AA_METRICS, Validation
 from analysis.wording import count, interval, joined, number, percent
 
 _ABOUT = {

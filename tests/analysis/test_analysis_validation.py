@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import known_truth, validation
 from analysis import validate as command
-from analysis import validation
 from analysis.estimates import CellResult, Estimate
 from analysis.load import Cell
 from analysis.metrics import METRICS, Measurement, Octets
@@ -80,11 +80,11 @@ def _calibration(folder: Path, *, extra_ns: int = 0, ignores_due: bool = False, 
 
 
 def _failed(folder: Path) -> list[float]:
-    return [each.share for each in validation.recover(folder) if not validation.judge_recovered(each).passed]
+    return [each.share for each in known_truth.recover(folder) if not known_truth.judge_recovered(each).passed]
 
 
 def test_a_perfect_client_recovers_the_truth_and_the_uncorrected_figures_do_not(tmp_path: Path):
-    found = list(validation.recover(_calibration(tmp_path)))
+    found = list(known_truth.recover(_calibration(tmp_path)))
     assert _failed(tmp_path) == []
     assert all(each.uncorrected_ms == pytest.approx(5) for each in found)
     assert found[-1].true_ms > 15
@@ -99,16 +99,16 @@ def test_a_client_that_counts_from_the_sending_is_seen(tmp_path: Path):
 
 
 def test_one_sample_that_is_missing_is_seen(tmp_path: Path):
-    assert validation.judge_sent(_calibration(tmp_path)).passed
-    assert not validation.judge_sent(_calibration(tmp_path, drop=1)).passed
+    assert known_truth.judge_sent(_calibration(tmp_path)).passed
+    assert not known_truth.judge_sent(_calibration(tmp_path, drop=1)).passed
 
 
 def test_a_server_that_is_late_itself_is_seen(tmp_path: Path):
     folder = _calibration(tmp_path)
-    assert validation.judge_server(folder).passed
+    assert known_truth.judge_server(folder).passed
     path = folder / "calibration.json"
     path.write_text(path.read_text().replace('"p99": 60.0', '"p99": 3060.0'))
-    assert not validation.judge_server(folder).passed
+    assert not known_truth.judge_server(folder).passed
 
 
 def _identical(shift: float, sd: float) -> list[CellResult]:
@@ -196,7 +196,7 @@ def test_a_difference_of_one_fails(changed: dict[str, object], expected: list[bo
 @pytest.fixture
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The command over checks made up here: what it prints, writes and answers."""
-    recovered = tuple(validation.recover(_calibration(tmp_path)))
+    recovered = tuple(known_truth.recover(_calibration(tmp_path)))
     facts = {"cpu": "a", "cores": 2, "kernel": "b", "os": "c", "python": "d", "noise_p99_us": 1, "pinning": {}}
     identical = _identical(0, 0.05)
     made = validation.Validation(
@@ -204,7 +204,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
             "id": "x-validate", "quick": False, "machine": {**facts, "loadavg_1m_before": 0.1},
             "software": {"git_revision": None}, "seconds": {"total": 300.0},
         },
-        checks=tuple(validation.judge_recovered(each) for each in recovered),
+        checks=tuple(known_truth.judge_recovered(each) for each in recovered),
         recovered=recovered,
         servers=(json.loads((tmp_path / "calibration.json").read_text()),),
         pairs=tuple(validation.aa_comparisons(identical)),
