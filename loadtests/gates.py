@@ -52,7 +52,7 @@ def read_sent(path: Path) -> Sent:
         sent=int(was_sent.sum()),
         dropped=int((measured & unsent).sum()),
         late=int((lateness_ms > HARMLESS_LATENESS_MS).sum()),
-        recorded=int(len(table) - (measured & unsent).sum()),
+        recorded=int((~unsent).sum()),  # a warm-up drops, too, under a cap
         failed_logins=int((among(table["phase"], LOGIN) & ~among(outcome, OK)).sum()),
         outcomes=counts(outcome, measured),
         lateness_p50_ms=_quantile(lateness_ms, 0.5),

@@ -29,6 +29,7 @@ def sent(tmp_path: Path) -> gates.Sent:
     recorder = Recorder()
     _add(recorder, phase="login", operation="login", ended_ns=90 * MS)
     _add(recorder, phase="warm-up", ended_ns=50 * MS)
+    _add(recorder, phase="warm-up", outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, replica="")
     for _ in range(96):
         _add(recorder)
     _add(recorder, outcome="refused", status=401)
@@ -78,7 +79,7 @@ def test_a_sample_with_a_value_too_few_is_refused():
 
 
 def test_samples_of_several_row_groups_are_all_there(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("loadtests.recorder._ROWS_PER_GROUP", 2)
+    monkeypatch.setattr("loadtests.recorder.ROWS_PER_GROUP", 2)
     recorder = Recorder()
     for number in range(5):
         _add(recorder, user=number, operation=f"o{number}")
@@ -131,6 +132,22 @@ def test_each_gate_closes(sent: dict, around: dict, said: str):
 
 def test_a_slower_server_makes_room_for_lateness():
     assert gates.reasons_against(replace(_GOOD, lateness_p99_ms=2.9, response_p99_ms=30.0), **_CALM) == []
+
+
+def test_a_closed_loop_is_neither_late_nor_short_of_a_rate():
+    closed = replace(_GOOD, lateness_p99_ms=9.0, scheduled=104)
+    assert gates.reasons_against(closed, **_CALM, closed=True) == []
+    assert len(gates.reasons_against(closed, **_CALM)) == 2
+
+
+def test_a_warm_up_that_was_never_steady_is_a_reason_and_one_that_was_not_judged_is_none():
+    for steady, reasons in (
+        (True, []),
+        (None, []),
+        (False, ["never steady: response times still changed after 2.8 s of warm-up"]),
+    ):
+        warm_up = {"seconds": 2.8, "rounds": 7, "steady": steady, "truncated": 10}
+        assert gates.reasons_against(_GOOD, **_CALM, warm_up=warm_up) == reasons
 
 
 def test_refusals_are_a_finding_where_the_store_is_not_shared():

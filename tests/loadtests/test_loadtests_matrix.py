@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests import matrix
+from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
 
 
@@ -76,11 +77,50 @@ def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
         ({"hash_cost": "cheap"}, "hash_cost: 'cheap' is no cost: fast, owasp, or t="),
         ({"arrivals": "poison"}, r"arrivals 'poison' is unknown .did you mean 'poisson'"),
         ({"threads": 0}, "threads must lie between 1"),
+        ({"model": "close"}, r"model 'close' is unknown .did you mean 'closed'"),
+        (
+            {"model": "closed", "rate_rps": 100.0},
+            "^rate has no meaning in a closed loop: leave it out; USERS and THINK",
+        ),
+        ({"model": "closed", "ramp_to_rps": 100.0}, "ramp-to has no meaning in a closed loop"),
+        ({"model": "closed", "max_in_flight": 3}, "max-in-flight has no meaning in a closed loop"),
+        ({"model": "closed", "arrivals": "burst"}, "arrivals has no meaning in a closed loop"),
+        ({"model": "closed", "think_s": -1.0}, "think must lie between 0"),
+        ({"think_s": 0.1}, "think has no meaning in an open loop: leave it out; RATE makes its load"),
+        ({"steps": 4}, "steps lead somewhere: name the rate of the last one with RAMP_TO"),
+        ({"steps": 1, "ramp_to_rps": 400.0}, "steps must lie between 2"),
+        ({"ramp_to_rps": -5.0}, "ramp-to must lie between 0"),
+        ({"max_in_flight": -1}, "max-in-flight must lie between 0"),
+        ({"warm_up_s": 2.0, "warm_up_max_s": 1.0}, "warmup-max .1 s. must not be less than one round of warm-up"),
     ],
 )
 def test_a_wrong_value_is_refused_and_the_right_ones_are_named(changes: dict[str, Any], said: str):
     with pytest.raises(ExperimentError, match=said):
         load_experiment("quick", changes)
+
+
+def test_the_load_of_each_model_has_what_the_model_takes():
+    asked = {"model": "closed", "users": 20, "think_s": 0.1}
+    closed = load_experiment("quick", asked).load
+    assert (closed.model, closed.rate_rps, closed.think_s, closed.users) == ("closed", 0.0, 0.1, 20)
+    stairs = load_experiment("quick", {"ramp_to_rps": 400.0, "steps": 4, "max_in_flight": 9}).load
+    assert (stairs.ramp_to_rps, stairs.steps, stairs.max_in_flight) == (400.0, 4, 9)
+    # half of the phase at a mean of 325 requests/s, and the warm-up at 250, are what the disk must hold
+    assert stairs.most_requests == pytest.approx(325 * stairs.duration_s + 250 * 3.0 + stairs.users)
+    assert closed.most_requests > closed.users / 0.1 * closed.duration_s
+
+
+@pytest.mark.parametrize(("warm_up_s", "budget_s"), [(0.4, 3.0), (5.0, 5.0), (0.0, 0.0)])
+def test_a_warm_up_has_three_seconds_or_one_round_if_nothing_else_is_said(warm_up_s: float, budget_s: float):
+    assert load_experiment("quick", {"warm_up_s": warm_up_s}).load.warm_up_max_s == budget_s
+
+
+def test_a_run_from_before_there_were_other_loads_still_reads():
+    record = load_experiment("quick", {}).as_dict()
+    for name in ("max_in_flight", "ramp_to_rps", "steps", "think_s", "warm_up_max_s"):
+        del record["load"][name]
+    load = Experiment.from_dict(record).load
+    assert (load.model, load.ramp_to_rps, load.think_s, load.warm_up_max_s) == ("open", 0.0, 0.0, 0.0)
 
 
 def ids(**changes: Any) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from loadtests.matrix import load_experiment
 from loadtests.precision import Look, Open
-from loadtests.progress import progress
+from loadtests.progress import progress, verdict
 
 
 def _record(cell: str, **changes: Any) -> dict[str, Any]:
@@ -17,6 +17,11 @@ def _record(cell: str, **changes: Any) -> dict[str, Any]:
         "cell": cell, "block": 1, "valid": True, "invalid_reasons": [], "response_p50_ms": 1.234, "sent": 100,
         "outcomes": {"ok": 25, "refused": 75},
     } | changes  # fmt: skip
+
+
+def test_what_was_dropped_is_counted_in_the_line():
+    record = _record("c", valid=False, invalid_reasons=["rate missed: 9.0%", "12 requests dropped"], dropped=12)
+    assert verdict(record) == "invalid: rate missed: 9.0%, 12 dropped"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -183,3 +183,20 @@ def test_without_a_warm_up_nothing_is_judged(drive: Callable[..., Driven]):
     assert driven.told["warm_up"] == {"seconds": 0, "rounds": 0, "steady": None, "truncated": 0}
     assert set(driven.samples["phase"]) == {"login", "measured"}
     assert json.dumps(driven.told)
+
+
+@pytest.mark.parametrize(("ramp_to_rps", "steps"), [(200.0, 0), (200.0, 4)], ids=["ramp", "steps"])
+def test_what_was_sent_climbs_as_the_rate_does(ramp_to_rps: float, steps: int, drive: Callable[..., Driven]):
+    load = replace(LOAD, rate_rps=40, users=20, ramp_to_rps=ramp_to_rps, steps=steps, duration_s=3.0)
+    driven = drive(load, lambda _: 0.001)
+    rate = Rate(40, ramp_to_rps, 3.0, steps)
+    started_s = (driven.measured["started_ns"].to_numpy() - driven.told["measured_from_ns"]) / 1e9
+    expected = rate.cumulative(3.0)
+    assert abs(len(started_s) - expected) < 4 * np.sqrt(expected)
+    # given their number, arrivals are spread as the cumulative rate is
+    assert stats.kstest([rate.cumulative(each) / expected for each in started_s], "uniform").pvalue > 0.001
+    counts = np.histogram(started_s, bins=[0, 0.75, 1.5, 2.25, 3.1])[0]
+    shares = np.array([piece.requests for piece in rate.split()]) / expected
+    assert stats.chisquare(counts, shares * counts.sum()).pvalue > 0.001
+    # and not as a constant rate would be
+    assert stats.kstest(started_s / 3.0, "uniform").pvalue < 0.001
