@@ -5,13 +5,13 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
-OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S
+OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
         THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST \
         THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare up down test lint notebooks lock
+.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -46,6 +46,10 @@ bench-inference: .venv/.installed ## do intervals, tests and verdicts keep what 
 	@$(PY) -m analysis.coverage --out $(or $(RESULTS),results)/coverage.json
 
 contestants: .venv/.installed-dev ## install what the schemes flask-session and flask-jwt-extended need
+
+validate: .venv/.installed ## can these figures be trusted? known truth, A/A, sensitivity, accounting, octets (under 10 minutes)
+	@$(PY) -m loadtests.validate --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
+	@$(PY) -m analysis.validate --run '$(or $(RESULTS),results)/latest-validate' --out '$(or $(RESULTS),results)/validate.json'
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')

@@ -72,11 +72,13 @@ class Cell:
 
     topology: Topology
     duplicate_of: str | None = None
+    copy: int = 1  # which of several duplicates
 
     @property
     def id(self) -> str:
         """As in the results."""
-        return self.topology.id + (DUPLICATE_SUFFIX if self.duplicate_of else "")
+        number = self.copy if self.copy > 1 else ""
+        return self.topology.id + (f"{DUPLICATE_SUFFIX}{number}" if self.duplicate_of else "")
 
     @property
     def scheme(self) -> str:
@@ -112,7 +114,8 @@ class Cell:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`."""
         facts = {name: record[name] for name in ("scheme", "store", "replicas", "policy", "threads", "options")}
-        return cls(Topology(**facts), record["duplicate_of"])
+        copy = record["id"].rpartition(DUPLICATE_SUFFIX)[2] if record["duplicate_of"] else ""
+        return cls(Topology(**facts), record["duplicate_of"], int(copy or 1))
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""

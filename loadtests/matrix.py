@@ -45,10 +45,11 @@ _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
 _OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
     "axes": {"variants": list},
     "load": load_rules.OPTIONAL,
-    "plan": {"precision": (str, float), "max_blocks": int, "thresholds": list},
+    "plan": {"precision": (str, float), "max_blocks": int, "copies": int, "thresholds": list},
 }
 _MAX_BLOCKS, _MAX_ACCOUNTS = 1_000, 10_000_000
 _USUAL_MAX_BLOCKS = 30
+_MAX_COPIES = 199
 
 
 class ExperimentError(ValueError):
@@ -118,6 +119,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
     one_of("scenario", document["load"]["scenario"], scenario_names())
     load = load_rules.load_of(document["load"], changes)
     in_range("blocks", plan["blocks"], 1, _MAX_BLOCKS)
+    in_range("copies", plan.get("copies", 1), 1, _MAX_COPIES)
     in_range("accounts", plan["accounts"], 1, _MAX_ACCOUNTS)
     if load.users > plan["accounts"]:
         raise ExperimentError(
@@ -127,7 +129,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         HashCost.parse(plan["hash_cost"])
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
-    cells = _cells(document["axes"])
+    cells = _cells(document["axes"], plan.get("copies", 1))
     precision = _precision(plan, cells)
     return Experiment(
         name=name,
@@ -172,7 +174,7 @@ def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     return tuple(each.text for each in thresholds)
 
 
-def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -192,7 +194,8 @@ def _cells(axes: Mapping[str, Any]) -> tuple[Cell, ...]:
     ]
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
-    return (*(Cell(each) for each in topologies), Cell(baseline, duplicate_of=baseline.id))
+    duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
+    return (*(Cell(each) for each in topologies), *duplicates)
 
 
 def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:

@@ -63,7 +63,7 @@ BASELINE_SCHEMES = ("session", "token")
 BASELINE_STORE = "redis"
 """What other stores are compared with, where the run has it; otherwise the first that replicas share."""
 
-_OF_ANY = frozenset({"tls"})
+_OF_ANY = frozenset({"tls", "spin_us"})
 """Options that a topology of any scheme and store has."""
 
 

@@ -242,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--precision", help="more blocks until every interval is this narrow, as a share: 5%% or 0.05")
     option("--max-blocks", type=int, help="how many blocks that may take (default: 30)")
     option("--seed", type=int, help="of the order and the arrivals")
+    option("--copies", type=int, help="duplicates of the baseline in every block")
     option("--accounts", type=int, help="rows of the user table")
     option("--hash-cost", help="argon2id cost of the passwords")
     option("--thresholds", type=split, help="demands on the figures, parted by ; : 'response_p99_ms < 50'")

@@ -23,7 +23,7 @@ from servers.scheme import (
 )
 from servers.session_store import Session, StoreUnavailableError
 from servers.settings import Settings
-from servers.timing import TimedStore, clock, server_timing
+from servers.timing import TimedStore, burn, clock, server_timing
 from servers.users import ADMINISTRATOR, Account, UserTable
 
 _MAX_BODY_BYTES = 16 * 1024
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Flask:
     if settings.store_url is not None and schemes.facts()[settings.scheme].package is None:
         store = TimedStore(stores.open_store(settings.store_url, settings.store_timeout_ms))
     scheme = schemes.open_scheme(settings, store)
-    twin = _Twin(scheme, UserTable(settings.users_db))
+    twin = _Twin(scheme, UserTable(settings.users_db), settings.spin_us)
     app = Flask("servers", static_folder=None)
     app.session_interface = _NoFlaskSession()
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
@@ -89,8 +89,9 @@ def _take_body() -> None:
 class _Twin:
     """The routes over one scheme."""
 
-    def __init__(self, scheme: Scheme, users: UserTable) -> None:
+    def __init__(self, scheme: Scheme, users: UserTable, spin_us: int) -> None:
         self._scheme = scheme
+        self._spin_us = spin_us
         self._users = users
 
     def healthz(self) -> Response:
@@ -195,6 +196,8 @@ class _Twin:
     def _authenticate(self) -> Identity:
         began = time.perf_counter_ns()
         try:
+            if self._spin_us:
+                burn(self._spin_us)
             return self._scheme.authenticate(request.environ)
         finally:
             clock.auth_ns += time.perf_counter_ns() - began

@@ -11,6 +11,8 @@ from servers import schemes
 from servers.keys import Keys, load_keys
 from servers.scheme import SchemeFacts
 
+MAX_SPIN_US = 10_000
+
 
 class SettingsError(ValueError):
     """A variable that is missing or wrong: which one, and what it takes."""
@@ -34,14 +36,15 @@ class Settings:
     store_timeout_ms: int = 1000
     options: Mapping[str, str] = field(default_factory=dict)  # of the scheme, by name; every one has its value
     token_keys_file: Path | None = None
+    spin_us: int = 0
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
 
         And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
-        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, and the variables of the
-        scheme's own options.
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, and the
+        variables of the scheme's own options.
 
         Raises:
             SettingsError: names the variable.
@@ -76,6 +79,7 @@ class Settings:
             session_touch_interval_s=_seconds(environ, "SESSION_TOUCH_INTERVAL_SECONDS", cls.session_touch_interval_s),
             options=options,
             token_keys_file=Path(environ["TOKEN_KEYS_FILE"]) if environ.get("TOKEN_KEYS_FILE") else None,
+            spin_us=_spin_us(environ),
         )
         try:
             schemes.check(settings)
@@ -92,6 +96,13 @@ def _options(environ: Mapping[str, str], facts: SchemeFacts) -> dict[str, str]:
         except ValueError as error:
             raise SettingsError(f"{option.variable}: {error}") from error
     return options
+
+
+def _spin_us(environ: Mapping[str, str]) -> int:
+    text = environ.get("AUTH_SPIN_US", "0")
+    if not text.isascii() or not text.isdecimal() or int(text) > MAX_SPIN_US:
+        raise SettingsError(f"AUTH_SPIN_US={text!r} is not a whole number from 0 to {MAX_SPIN_US}")
+    return int(text)
 
 
 def _replica_name(environ: Mapping[str, str]) -> str:

@@ -47,6 +47,13 @@ def _ms(ns: int) -> str:
     return f"{min(ns / 1e6, 99999.999999):012.6f}"
 
 
+def burn(us: int) -> None:
+    """Use so much CPU time of this thread: a known cost, planted to see whether a measurement finds it."""
+    end_ns = time.thread_time_ns() + us * 1000
+    while time.thread_time_ns() < end_ns:
+        pass
+
+
 class TimedStore:
     """Any store, with its time added to the request's clock, measured from outside it."""
 

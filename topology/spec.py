@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 
 from servers import schemes, stores
 from servers.options import Option
+from servers.settings import MAX_SPIN_US
 from topology.components.haproxy import POLICIES
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
 MAX_THREADS = 64
 TLS = Option("tls", "", "off", "whether clients speak TLS to the balancer", ("off", "on"))
-COMMON_OPTIONS = (TLS,)
+SPIN = Option(
+    "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check, to see whether a known cost is found",
+    high=MAX_SPIN_US,
+)  # fmt: skip
+COMMON_OPTIONS = (TLS, SPIN)
 
 
 class SpecError(ValueError):

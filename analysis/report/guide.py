@@ -82,7 +82,7 @@ _EVERY = (
     (
         "Cannot be measured here",
         (
-            "Fewer blocks of the cell are valid than three and half of those that it ran: what is left would be the "
+            "Fewer blocks of the cell are valid than half of those that it ran: what is left would be the "
             "machine's quiet moments, so no figure is given."
         ),
     ),

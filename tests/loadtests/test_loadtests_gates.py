@@ -29,13 +29,14 @@ def sent(tmp_path: Path) -> gates.Sent:
     recorder = Recorder()
     _add(recorder, phase="login", operation="login", ended_ns=90 * MS)
     _add(recorder, phase="warm-up", ended_ns=50 * MS)
-    _add(recorder, phase="warm-up", outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, replica="")
+    never = {"started_ns": 0, "ended_ns": 0, "first_byte_ns": 0, "status": 0, "server_timing": b""}
+    _add(recorder, phase="warm-up", outcome="dropped", **never)
     for _ in range(96):
         _add(recorder)
     _add(recorder, outcome="refused", status=401)
     _add(recorder, user_was_busy=True, due_ns=0, started_ns=5 * MS, ended_ns=8 * MS)
     _add(recorder, started_ns=3 * MS, ended_ns=4 * MS)
-    _add(recorder, outcome="dropped", started_ns=0, ended_ns=0, first_byte_ns=0, status=0, server_timing=b"")
+    _add(recorder, outcome="dropped", **never)
     recorder.write(tmp_path / "samples.parquet")
     return gates.read_sent(tmp_path / "samples.parquet")
 

@@ -42,12 +42,12 @@ def test_no_row_is_no_answer():
 
 
 def test_a_file_of_several_row_groups_keeps_its_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(samples, "_ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("loadtests.recorder.ROWS_PER_GROUP", 4)
     recorder = Recorder()
     outcomes = ["ok", "ok", "error", "ok", "timeout", "ok", "ok", "ok", "failed"]
     busy = reused = False
     for outcome in outcomes:
-        recorder.add(0, 0, 0, 0, busy, 0, "me", "measured", 200, outcome, "replica-0", *[0] * 8, reused)
+        recorder.add(0, 0, 0, 0, busy, 0, "me", "measured", 200, outcome, *[0] * 5, reused, b"")
     path = tmp_path / "samples.parquet"
     recorder.write(path)
     assert pq.ParquetFile(path).num_row_groups == 3
