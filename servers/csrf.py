@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from servers.keys import base64url
+from servers.scheme import ForbiddenError
 
 HEADER = "X-CSRF-Token"
 _ENVIRON = "HTTP_X_CSRF_TOKEN"
@@ -40,3 +41,16 @@ def is_cross_site(environ: Mapping[str, Any]) -> bool:
         return bool(urlsplit(origin).netloc != environ.get("HTTP_HOST"))
     except ValueError:
         return True
+
+
+def guard(key: bytes, session_id: str, environ: Mapping[str, Any], of: str = "session") -> None:
+    """Raises ForbiddenError for a change that a page of another site asks, or that lacks the session's token."""
+    if is_cross_site(environ):
+        raise ForbiddenError("a request of another site must not change anything here")
+    if not token_is_right(key, session_id, environ):
+        raise ForbiddenError(f"the {HEADER} header is missing or not this {of}'s")
+
+
+def cookie_credential(cookie: str, key: bytes, session_id: str) -> dict[str, str]:
+    """What the answer to a sign-in tells of a credential in a cookie, and of the header that changes need."""
+    return {"kind": "cookie", "name": cookie, "csrf_header": HEADER, "csrf_token": token_for(key, session_id)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from servers.options import Option
-from servers.session_store import Session
+from servers.session_store import Session, Store
 from servers.users import Account
 
 Environ = Mapping[str, Any]
@@ -107,6 +107,20 @@ def new_session(
         user_agent=environ.get("HTTP_USER_AGENT", "")[:_USER_AGENT_LENGTH],
         state={"display_name": account.name, "serial": 0, **(state or {})},
     )
+
+
+def live_sessions(store: Store, user: str, idle_s: int) -> list[Session]:
+    """The user's sessions whose absolute limit is still to come; the store knows the idle one."""
+    now = time.time()
+    return [each for each in store.list_by_user(user, idle_s) if each.expires > now]
+
+
+def end_live_session(store: Store, user: str, id_: str, idle_s: int) -> bool:
+    """End one of the user's own sessions; False where it is none of theirs."""
+    # ids are hashes, so that telling them tells nothing; a user's index and record both name the user
+    if id_ not in {each.id for each in live_sessions(store, user, idle_s)}:
+        return False
+    return store.delete(id_, user)
 
 
 class NotAuthenticatedError(Exception):

@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 from servers import csrf
 from servers.scheme import (
     Environ,
-    ForbiddenError,
     Identity,
     Issued,
     NotAuthenticatedError,
@@ -89,24 +88,14 @@ class FlaskSessionScheme(WithoutSessions):
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:  # noqa: ARG002 - the session is Flask's
         """See `Scheme`."""
-        if csrf.is_cross_site(environ):
-            raise ForbiddenError("a request of another site must not change anything here")
-        if not csrf.token_is_right(self._csrf_key, self._session.sid, environ):
-            raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
+        csrf.guard(self._csrf_key, self._session.sid, environ)
 
     def log_in(self, account: Account, environ: Environ) -> Issued:  # noqa: ARG002
         """See `Scheme`. A session that came along gets a new id, as the documentation asks."""
         self._interface.regenerate(self._session)
         self._session.clear()
         self._session.update(user=account.name, role=account.role, display_name=account.name, serial=0)
-        return Issued(
-            {
-                "kind": "cookie",
-                "name": _COOKIE,
-                "csrf_header": csrf.HEADER,
-                "csrf_token": csrf.token_for(self._csrf_key, self._session.sid),
-            }
-        )
+        return Issued(csrf.cookie_credential(_COOKIE, self._csrf_key, self._session.sid))
 
     def change(self, identity: Identity, display_name: str) -> tuple[Identity, Issued | None]:
         """See `Scheme`. The last of two writers wins: Flask-Session does not look whether somebody wrote meanwhile."""

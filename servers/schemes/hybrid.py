@@ -33,6 +33,8 @@ from servers.scheme import (
     NotAuthenticatedError,
     SchemeFacts,
     WithoutSessions,
+    end_live_session,
+    live_sessions,
     new_session,
 )
 from servers.schemes.token import ALGORITHM, CLAIMS_BYTES, VERIFY_CACHE
@@ -164,14 +166,11 @@ class HybridScheme(WithoutSessions):
 
     def sessions(self, identity: Identity) -> list[Session]:
         """See `Scheme`."""
-        now = time.time()
-        return [each for each in self._store.list_by_user(identity.user, self._idle_s) if each.expires > now]
+        return live_sessions(self._store, identity.user, self._idle_s)
 
     def end_session(self, identity: Identity, id_: str) -> bool:
         """See `Scheme`."""
-        if id_ not in {each.id for each in self.sessions(identity)}:
-            return False
-        return self._store.delete(id_, identity.user)
+        return end_live_session(self._store, identity.user, id_, self._idle_s)
 
     def jwks(self) -> list[Mapping[str, Any]]:
         """See `Scheme`."""

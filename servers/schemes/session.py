@@ -18,12 +18,13 @@ from servers.options import Option
 from servers.scheme import (
     ConflictError,
     Environ,
-    ForbiddenError,
     Identity,
     Issued,
     NotAuthenticatedError,
     SchemeFacts,
     WithoutSessions,
+    end_live_session,
+    live_sessions,
     new_session,
 )
 from servers.session_store import Session, Store
@@ -87,10 +88,7 @@ class SessionScheme(WithoutSessions):
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:
         """See `Scheme`."""
-        if csrf.is_cross_site(environ):
-            raise ForbiddenError("a request of another site must not change anything here")
-        if not csrf.token_is_right(self._csrf_key, _session(identity).id, environ):
-            raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
+        csrf.guard(self._csrf_key, _session(identity).id, environ)
 
     def log_in(self, account: Account, environ: Environ) -> Issued:
         """See `Scheme`."""
@@ -98,12 +96,7 @@ class SessionScheme(WithoutSessions):
         secret = secrets.token_urlsafe(_ID_BYTES)
         session = new_session(_stored_id(secret), account, environ, self._absolute_s)
         self._store.create(session, self._idle_s)
-        credential = {
-            "kind": "cookie",
-            "name": COOKIE,
-            "csrf_header": csrf.HEADER,
-            "csrf_token": csrf.token_for(self._csrf_key, session.id),
-        }
+        credential = csrf.cookie_credential(COOKIE, self._csrf_key, session.id)
         return Issued(credential, (set_cookie(COOKIE, secret, self._absolute_s),))
 
     def _end_earlier(self, environ: Environ) -> None:
@@ -132,15 +125,11 @@ class SessionScheme(WithoutSessions):
 
     def sessions(self, identity: Identity) -> list[Session]:
         """See `Scheme`."""
-        now = time.time()
-        return [each for each in self._store.list_by_user(identity.user, self._idle_s) if each.expires > now]
+        return live_sessions(self._store, identity.user, self._idle_s)
 
     def end_session(self, identity: Identity, id_: str) -> bool:
         """See `Scheme`."""
-        # ids are hashes, so that telling them tells nothing; a user's index and record both name the user
-        if id_ not in {each.id for each in self.sessions(identity)}:
-            return False
-        return self._store.delete(id_, identity.user)
+        return end_live_session(self._store, identity.user, id_, self._idle_s)
 
 
 def _session(identity: Identity) -> Session:

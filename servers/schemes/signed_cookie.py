@@ -20,7 +20,6 @@ from servers import csrf
 from servers.cookies import MAX_BYTES, cookie_value, set_cookie
 from servers.scheme import (
     Environ,
-    ForbiddenError,
     Identity,
     Issued,
     NotAuthenticatedError,
@@ -78,10 +77,7 @@ class SignedCookieScheme(WithoutSessions):
 
     def guard_change(self, environ: Environ, identity: Identity) -> None:
         """See `Scheme`."""
-        if csrf.is_cross_site(environ):
-            raise ForbiddenError("a request of another site must not change anything here")
-        if not csrf.token_is_right(self._csrf_key, identity.sign_in or "", environ):
-            raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this session's")
+        csrf.guard(self._csrf_key, identity.sign_in or "", environ)
 
     def log_in(self, account: Account, environ: Environ) -> Issued:  # noqa: ARG002 - nothing earlier can be ended
         """See `Scheme`."""
@@ -108,11 +104,6 @@ class SignedCookieScheme(WithoutSessions):
             "exp": ends,
             "id": sign_in,
         }
-        credential = {
-            "kind": "cookie",
-            "name": COOKIE,
-            "csrf_header": csrf.HEADER,
-            "csrf_token": csrf.token_for(self._csrf_key, sign_in),
-        }
+        credential = csrf.cookie_credential(COOKIE, self._csrf_key, sign_in)
         left_s = max(0, ends - int(time.time()))
         return Issued(credential, (set_cookie(COOKIE, self._serializer.dumps(state), left_s),))

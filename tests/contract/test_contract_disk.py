@@ -19,16 +19,12 @@ import pytest
 
 from servers import ending_files, stores
 from servers.session_store import Session, Store, StoreUnavailableError
+from tests.contract.sessions import a_session
 
 IDLE_S = 60
 USER = "user-00001"
 SWEPT = 4
 UPDATES = 250  # of each process: enough for both to be at it at once
-
-
-def a_session(name: str = "s1", user: str = USER) -> Session:
-    now = time.time()
-    return Session(name, user, "reader", now, now, now + 600, "", "", {"display_name": "x", "serial": 0})
 
 
 def url_in(scheme: str, folder: Path) -> str:

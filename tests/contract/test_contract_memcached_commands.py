@@ -11,7 +11,8 @@ import pymemcache
 import pytest
 
 from servers import stores
-from servers.session_store import Session, Store, StoreUnavailableError
+from servers.session_store import Store, StoreUnavailableError
+from tests.contract.sessions import a_session
 
 IDLE_S = 60
 MONTH_S = 31 * 24 * 3600
@@ -26,11 +27,6 @@ def shared(place_memcached: Callable[[str], str]) -> Store:
 def admin(memcached_server: Any) -> Iterator[pymemcache.Client]:
     with contextlib.closing(pymemcache.Client(memcached_server.url.removeprefix("memcached://"))) as client:
         yield client
-
-
-def a_session(name: str = "s1", user: str = "user-00001") -> Session:
-    now = time.time()
-    return Session(name, user, "reader", now, now, now + 600, "", "", {"display_name": "x", "serial": 0})
 
 
 def test_commands_of_each_operation(shared: Store, memcached_server: Any) -> None:

@@ -13,7 +13,8 @@ import pytest
 from servers import stores
 from servers.postgres_connection import Connection, parse_url
 from servers.postgres_purge import Purge, purge_piece
-from servers.session_store import Session, Store, StoreUnavailableError
+from servers.session_store import Store, StoreUnavailableError
+from tests.contract.sessions import a_session
 
 IDLE_S = 60
 
@@ -29,11 +30,6 @@ def connection(shared: Store, postgres_server: Any):
     own = Connection(parse_url(postgres_server.url, 1000), time.monotonic() + 5)
     yield own
     own.close()
-
-
-def a_session(name: str = "s1", user: str = "user-00001") -> Session:
-    now = time.time()
-    return Session(name, user, "reader", now, now, now + 600, "", "", {"display_name": "x", "serial": 0})
 
 
 def test_statements_of_each_operation(shared: Store, postgres_server: Any) -> None:

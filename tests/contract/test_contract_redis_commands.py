@@ -9,6 +9,7 @@ import redis
 
 from servers import stores
 from servers.session_store import Session, Store, StoreUnavailableError
+from tests.contract.sessions import a_session
 from topology.components.valkey import Counters
 
 IDLE_S = 60
@@ -30,11 +31,6 @@ def counted(admin: redis.Redis) -> Callable[[Callable[[], object]], dict[str, in
         return {name: number for name, number in calls.items() if name not in _NOT_COUNTED}
 
     return count
-
-
-def a_session(name: str = "s1") -> Session:
-    now = time.time()
-    return Session(name, "user-00001", "reader", now, now, now + 600, "", "", {"display_name": "x", "serial": 0})
 
 
 def test_commands_of_each_operation(shared: Store, counted: Callable[..., dict[str, int]]) -> None:

@@ -10,15 +10,11 @@ import pytest
 
 from servers import stores
 from servers.session_store import Session, Store, StoreUnavailableError
+from tests.contract.sessions import a_session
 
 IDLE_S = 60
 USER = "user-00001"
 PRIMARY, OWN, OTHER = "valkey-primary", "valkey-replica-0", "valkey-replica-1"
-
-
-def a_session(name: str = "s1") -> Session:
-    now = time.time()
-    return Session(name, USER, "reader", now, now, now + 600, "", "", {"display_name": "x", "serial": 0})
 
 
 @pytest.fixture

