@@ -132,7 +132,7 @@ def test_options_stand_in_the_id_when_they_differ_from_their_defaults():
     )
     touched = Topology("session", "redis", 2, options={"tls": "on", "touch": "never"})
     assert touched.id == "session-redis-2r-roundrobin.touch-never.tls-on"
-    assert touched.scheme_settings == {"SESSION_TOUCH": "never"}
+    assert touched.scheme_settings == {"SESSION_TOUCH": "never", "AUTH_SPIN_US": "0"}
 
 
 def test_an_option_that_cannot_be():

@@ -98,4 +98,6 @@ def _ask(port: int, question: bytes, end: bytes) -> bytes:
             if not part:
                 raise ConnectionError("memcached closed the connection before the end of its answer")
             answer += part
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)  # closed by the server, which has by then counted its answer
         return answer
