@@ -23,12 +23,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from loadtests import arrivals, control
+from loadtests import control, pacing
 from loadtests.calibration_laws import STALL_OFFSET_S, Law, responses_ns, service_times_ns
 from loadtests.calibration_truth import QUANTILES, true_quantiles_ms
 from loadtests.experiment import Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.run_folder import write_json
+from loadtests.rates import Rate
 from loadtests.samples import MEASURED
 from servers.users import user_name
 from topology.cpu import Cores, pinned
@@ -173,7 +174,7 @@ def schedule_quantiles_ms(law: Law, duration_s: float, seed: object) -> np.ndarr
     responses: list[int] = []
     for user in range(law.users):
         # the seed as the generator passes it on, and the phase beside it
-        due_s = arrivals.poisson(law.user_rate_rps, (repr(seed), MEASURED), user)
+        due_s = pacing.schedule("poisson", Rate(law.rate_rps), law.users, (repr(seed), MEASURED), user)
         due_ns = [round(due * 1e9) for due in itertools.takewhile(lambda due: due < duration_s, due_s)]
         draws = service_times_ns(law, user_name(user, ACCOUNTS))
         responses += responses_ns(law, due_ns, draws, epoch_ns)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests import calibration
+from loadtests import arrivals, calibration
 from loadtests.calibration_laws import (
     BY_NAME,
     DECK,
@@ -90,7 +90,7 @@ def test_the_generator_meets_the_server_as_foretold(tmp_path: Path, monkeypatch:
     assert [repr(schedule[0]), schedule[1]] == [told["seed"], told["schedule_ms"]]
     first_due_s = measured.groupby("user")["due_ns"].min().sort_index() / 1e9
     foretold = [
-        next(iter(calibration.arrivals.poisson(law.user_rate_rps, (told["seed"], MEASURED), user)))
+        next(iter(arrivals.poisson(law.user_rate_rps, (told["seed"], MEASURED), user)))
         for user in range(law.users)
     ]
     apart = first_due_s.to_numpy() - np.asarray(foretold)
