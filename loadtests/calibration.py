@@ -28,8 +28,8 @@ from loadtests.calibration_laws import STALL_OFFSET_S, Law, responses_ns, servic
 from loadtests.calibration_truth import QUANTILES, true_quantiles_ms
 from loadtests.experiment import Load
 from loadtests.generator import Generator, GeneratorError
-from loadtests.run_folder import write_json
 from loadtests.rates import Rate
+from loadtests.run_folder import write_json
 from loadtests.samples import MEASURED
 from servers.users import user_name
 from topology.cpu import Cores, pinned

@@ -90,8 +90,7 @@ def test_the_generator_meets_the_server_as_foretold(tmp_path: Path, monkeypatch:
     assert [repr(schedule[0]), schedule[1]] == [told["seed"], told["schedule_ms"]]
     first_due_s = measured.groupby("user")["due_ns"].min().sort_index() / 1e9
     foretold = [
-        next(iter(arrivals.poisson(law.user_rate_rps, (told["seed"], MEASURED), user)))
-        for user in range(law.users)
+        next(iter(arrivals.poisson(law.user_rate_rps, (told["seed"], MEASURED), user))) for user in range(law.users)
     ]
     apart = first_due_s.to_numpy() - np.asarray(foretold)
     assert np.ptp(apart) < 1e-6
