@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     results = Path(arguments.pop("results")).absolute()
     console = Console(stderr=False)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminated)
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks that the run outlives its terminal
+            signal.signal(number, _terminated)
     try:
         resumed = arguments.pop("resume")
         folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def test_sigkill_in_the_middle_leaves_nothing_and_the_next_run_is_unharmed(bench
     assert json.loads((bench.results / "latest" / "run.json").read_text())["finished"]
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Signals as a terminal's programs have them: a shell's background jobs, such as pytest may be, ignore some."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(number: signal.Signals, bench: Any):
     run = bench.start(*_ONE_CELL, "--duration", "30")
@@ -63,6 +76,16 @@ def test_a_signal_ends_it_in_order(number: signal.Signals, bench: Any):
     assert said.startswith("authscale: interrupted; finished trials are kept")
     assert said.count("\n") == 1
     _gone(family, 1)
+
+
+@pytest.mark.usefixtures("heeding")
+def test_a_run_under_nohup_outlives_its_terminal(bench: Any):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    run = bench.start(*_ONE_CELL)
+    _in_the_middle(run, _ALL)
+    run.send_signal(signal.SIGHUP)
+    _, said = run.communicate(timeout=60)
+    assert (run.returncode, said) == (0, "")
 
 
 @pytest.mark.parametrize(
