@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -78,10 +78,10 @@ class Server(AbstractContextManager["Server"]):
         if self._process.poll() is not None:
             raise GeneratorError(f"the calibration server died (exit status {self._process.returncode})")
 
-    def begin(self, advance_ns: int) -> None:
-        """Let every user's draws and the clock of the stalls begin anew; answer earlier by so much from now on."""
+    def begin(self, advance_ns: int, first_due_ns: int) -> None:
+        """Let every user's draws begin anew; answer earlier by so much; the first request sets the clock."""
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._process.stdin.write(b"%d\n" % advance_ns)
+        self._process.stdin.write(b"%d %d\n" % (advance_ns, first_due_ns))
         self._process.stdin.flush()
 
     def finish(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def calibrate(law: Law, duration_s: float, folder: Path, reaper: Reaper, cores: 
         with pinned(cores.generator):
             advance_ns = path_ns(law, server.port)
         generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=_STEP_S, check=server.check)
-        server.begin(advance_ns)
+        server.begin(advance_ns, min(due_ns[0] for due_ns in schedules(law, duration_s, seed) if due_ns))
         generator.step(control.MEASURE, "", control.MEASURED, within_s=duration_s + _STEP_S, check=server.check)
         counts = generator.finish()
         given = server.finish()
@@ -172,10 +172,15 @@ def schedule_quantiles_ms(law: Law, duration_s: float, seed: object) -> np.ndarr
     """Quantiles of the response times that a client without any delay of its own would see under this schedule, ms."""
     epoch_ns = round(STALL_OFFSET_S * 1e9)
     responses: list[int] = []
-    for user in range(law.users):
-        # the seed as the generator passes it on, and the phase beside it
-        due_s = pacing.schedule("poisson", Rate(law.rate_rps), law.users, (repr(seed), MEASURED), user)
-        due_ns = [round(due * 1e9) for due in itertools.takewhile(lambda due: due < duration_s, due_s)]
+    for user, due_ns in enumerate(schedules(law, duration_s, seed)):
         draws = service_times_ns(law, user_name(user, ACCOUNTS))
         responses += responses_ns(law, due_ns, draws, epoch_ns)
     return np.asarray(np.quantile(responses, QUANTILES) / 1e6, dtype=np.float64)
+
+
+def schedules(law: Law, duration_s: float, seed: object) -> Iterator[list[int]]:
+    """When each user's requests are due in the measured phase, ns from its start."""
+    for user in range(law.users):
+        # the seed as the generator passes it on, and the phase beside it
+        due_s = pacing.schedule("poisson", Rate(law.rate_rps), law.users, (repr(seed), MEASURED), user)
+        yield [round(due * 1e9) for due in itertools.takewhile(lambda due: due < duration_s, due_s)]

@@ -1,9 +1,9 @@
 """The calibration server: `python -m loadtests.calibration_server LAW`, started by loadtests.calibration.
 
 It speaks as much of the twins' interface as the scenario `browse` asks for, signs everybody in without a credential and
-answers GET /me after a time drawn from its law. It prints its port; when a line comes in, which says by how much (ns)
-to answer earlier, it restarts every user's draws and sets the stalls' clock; at the end of its input it prints what it
-really gave, as JSON.
+answers GET /me after a time drawn from its law. It prints its port; when a line comes in, it restarts
+every user's draws. The line says by how much to answer earlier, and how long after the start of the phase its first
+request is due (ns): that request sets the stalls' clock. At the end of its input it prints what it gave, as JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from loadtests.calibration_laws import BY_NAME, STALL_OFFSET_S, Law, service_sta
 # select wakes some 60 us late, more on an idle core: the last stretch of a wait is spent asking the clock.
 _SPIN_NS = 300_000
 _IDLE_S = 0.5
+_NEVER = 1 << 62
 _JSON = b"Content-Type: application/json\r\n"
 
 
@@ -47,8 +48,8 @@ class CalibrationServer:
         self.port = self._listener.getsockname()[1]
         self._users: dict[int, _User] = {}
         self._pending: list[tuple[int, int, int]] = []  # end, number of the user's socket, begun at
-        self._epoch_ns = 1 << 62
-        self._advance_ns = 0
+        self._epoch_ns = _NEVER
+        self._advance_ns = self._first_due_ns = 0
         self.asked_ns: list[int] = []
         self.given_ns: list[int] = []
 
@@ -64,15 +65,15 @@ class CalibrationServer:
                     order = orders.readline()
                     if not order:
                         return
-                    self._begin(int(order))
+                    self._begin(*map(int, order.split()))
                 elif each is self._listener:
                     self._accept()
                 else:
                     self._read(each)
 
-    def _begin(self, advance_ns: int) -> None:
-        self._advance_ns = advance_ns
-        self._epoch_ns = time.monotonic_ns() + round(STALL_OFFSET_S * 1e9)
+    def _begin(self, advance_ns: int, first_due_ns: int) -> None:
+        self._advance_ns, self._first_due_ns = advance_ns, first_due_ns
+        self._epoch_ns = _NEVER
         self.asked_ns, self.given_ns = [], []
         for user in self._users.values():
             user.draws = service_times_ns(self._law, user.name)
@@ -100,6 +101,8 @@ class CalibrationServer:
             user.draws = service_times_ns(self._law, user.name)
             user.connection.sendall(_reply({"user": user.name, "role": "user", "credential": {"kind": "none"}}))
         elif head.startswith(b"GET /me "):
+            if self._epoch_ns == _NEVER:
+                self._epoch_ns = now - self._first_due_ns + round(STALL_OFFSET_S * 1e9)
             start = service_start_ns(self._law, now, self._epoch_ns)
             asked = start + next(user.draws) - self._advance_ns
             heapq.heappush(self._pending, (asked, number, start))
