@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 from loadtests import control
-from loadtests.capturing_proxy import CapturingProxy
+from loadtests.capturing_proxy import capturing, read_capture
 from loadtests.experiment import Load
 from loadtests.generator import Generator
 from loadtests.run_folder import write_json
@@ -40,13 +40,14 @@ def account(duration_s: float, accounts: Accounts, users: int, folder: Path, rea
     logs = folder / "logs"
     with generator, running(TOPOLOGY, accounts, logs=logs, reaper=reaper, cores=cores.servers) as servers:
         before = servers.balancer_requests()
-        with CapturingProxy(int(servers.url.rpartition(":")[2]), folder / "capture", reaper, cores.servers) as proxy:
+        with capturing(int(servers.url.rpartition(":")[2]), folder / "capture", reaper, cores.servers) as proxy:
             address, within_s = f"http://127.0.0.1:{proxy.port}", duration_s + _STEP_S
             generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=_STEP_S, check=servers.check)
             generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=_STEP_S, check=servers.check)
             generator.step(control.MEASURE, "", control.MEASURED, within_s=within_s, check=servers.check)
             counts = generator.finish()
-            capture = proxy.finish()
+            proxy.end()
+        capture = read_capture(folder / "capture")
         after = servers.balancer_requests()
         names = list(servers.replica_urls)
     write_json(

@@ -11,15 +11,11 @@ import json
 import secrets
 import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +23,8 @@ from loadtests import control, pacing
 from loadtests.calibration_laws import STALL_OFFSET_S, Law, responses_ns, service_times_ns
 from loadtests.calibration_truth import QUANTILES, true_quantiles_ms
 from loadtests.experiment import Load
-from loadtests.generator import Generator, GeneratorError
+from loadtests.generator import Generator
+from loadtests.port_process import PortProcess
 from loadtests.rates import Rate
 from loadtests.run_folder import write_json
 from loadtests.samples import MEASURED
@@ -44,55 +41,11 @@ _WARM_UP_S = 0.5
 _STEP_S = 10.0
 
 
-class Server(AbstractContextManager["Server"]):
-    """The calibration server's process, pinned to the servers' core."""
-
-    def __init__(self, law: Law, reaper: Reaper, cores: frozenset[int]) -> None:
-        with pinned(cores):
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.calibration_server", law.name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-            )
-        reaper.note(self._process.pid)
-        self.port = int(self._out.readline() or 0)
-
-    def __enter__(self) -> Self:
-        self.check()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-
-    @property
-    def _out(self) -> Any:
-        return self._process.stdout
-
-    def check(self) -> None:
-        """Raise GeneratorError if it has ended."""
-        if self._process.poll() is not None:
-            raise GeneratorError(f"the calibration server died (exit status {self._process.returncode})")
-
-    def begin(self, advance_ns: int, first_due_ns: int) -> None:
-        """Let every user's draws begin anew; answer earlier by so much; the first request sets the clock."""
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._process.stdin.write(b"%d %d\n" % (advance_ns, first_due_ns))
-        self._process.stdin.flush()
-
-    def finish(self) -> dict[str, Any]:
-        """End it; returns what it says that it gave."""
-        out, _ = self._process.communicate(timeout=_STEP_S)
-        told: dict[str, Any] = json.loads(out)
-        return told
-
-
 def calibrate(law: Law, duration_s: float, folder: Path, reaper: Reaper, cores: Cores) -> None:
-    """Drive the server of one law with Poisson arrivals and keep what was seen. Raises GeneratorError, OSError."""
+    """Drive the server of one law with Poisson arrivals and keep what was seen.
+
+    Raises GeneratorError, ComponentError, OSError.
+    """
     folder.mkdir(parents=True)
     truth = true_quantiles_ms(law)
     seed, typical = typical_seed(law, duration_s, truth)
@@ -101,16 +54,20 @@ def calibrate(law: Law, duration_s: float, folder: Path, reaper: Reaper, cores: 
         load, seed=seed, accounts=ACCOUNTS, folder=folder, environment=reaper.environment, cores=cores.generator,
         runtime=reaper.folder / f"control-{secrets.token_hex(4)}",
     )  # fmt: skip
-    with generator, Server(law, reaper, cores.servers) as server:
+    with (
+        generator,
+        PortProcess("loadtests.calibration_server", law.name, reaper=reaper, cores=cores.servers) as server,
+    ):
         address = f"http://127.0.0.1:{server.port}"
         generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=_STEP_S, check=server.check)
         with pinned(cores.generator):
             advance_ns = path_ns(law, server.port)
         generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=_STEP_S, check=server.check)
-        server.begin(advance_ns, min(due_ns[0] for due_ns in schedules(law, duration_s, seed) if due_ns))
+        first_due_ns = min(due_ns[0] for due_ns in schedules(law, duration_s, seed) if due_ns)
+        server.tell(f"{advance_ns} {first_due_ns}")
         generator.step(control.MEASURE, "", control.MEASURED, within_s=duration_s + _STEP_S, check=server.check)
         counts = generator.finish()
-        given = server.finish()
+        given = json.loads(server.end())
     write_json(
         folder / "calibration.json",
         {

@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import socket
-import subprocess
 import sys
 import threading
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from topology.cpu import pinned
+from loadtests.port_process import PortProcess
 from topology.reaper import Reaper
 
 _JOIN_S = 10.0
@@ -38,37 +34,10 @@ class Capture:
         return sum(len(_messages(part)) for part in self.sent)
 
 
-class CapturingProxy(AbstractContextManager["CapturingProxy"]):
-    """The proxy's process."""
-
-    def __init__(self, target: int, folder: Path, reaper: Reaper, cores: frozenset[int] = frozenset()) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        with pinned(cores):
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.capturing_proxy", str(target), str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-            )
-        reaper.note(self._process.pid)
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        self.port = int(self._process.stdout.readline())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-
-    def finish(self) -> Capture:
-        """When all clients have closed: end it and return what went through."""
-        self._process.communicate(timeout=2 * _JOIN_S)
-        return read_capture(self._folder)
+def capturing(target: int, folder: Path, reaper: Reaper, cores: frozenset[int] = frozenset()) -> PortProcess:
+    """Start the proxy's process; once all clients have closed, `end` it and then `read_capture`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return PortProcess(__name__, str(target), str(folder), reaper=reaper, cores=cores)
 
 
 def read_capture(folder: Path) -> Capture:

@@ -1,7 +1,5 @@
 """Bytes against an independent capture: a proxy of plain sockets between the generator and the balancer."""
 
-import socket
-import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadtests import control
+from loadtests.capturing_proxy import capturing, read_capture
 from loadtests.client import CLIENTS
 from loadtests.experiment import Load
 from loadtests.generator import Generator
@@ -20,50 +19,6 @@ from topology.reaper import Reaper
 from topology.spec import Topology
 
 pytestmark = pytest.mark.bench
-
-
-class CapturingProxy:
-    """Forwards connections and keeps what the client sent and what it was answered."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listener.getsockname()[1]
-        self.sent: list[bytearray] = []
-        self.received: list[bytearray] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._target))
-            self.sent.append(bytearray())
-            self.received.append(bytearray())
-            for source, sink, kept in ((client, server, self.sent[-1]), (server, client, self.received[-1])):
-                thread = threading.Thread(target=_forward, args=(source, sink, kept))
-                thread.start()
-                self._threads.append(thread)
-
-
-def _forward(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
-    with source:
-        while data := source.recv(65536):
-            kept += data
-            sink.sendall(data)
-        try:
-            sink.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
 
 
 @pytest.mark.parametrize(
@@ -132,8 +87,8 @@ def _captured(topology: Topology, folder: Path, *loads: Load, proxied: bool = Tr
                     load, seed=1, accounts=20, folder=folder / load.client, environment=reaper.environment,
                     cores=frozenset(), runtime=reaper.folder / f"control-{load.client}",
                 )  # fmt: skip
-                with generator:
-                    proxy = CapturingProxy(int(servers.url.rpartition(":")[2]))
+                capture = folder / load.client / "capture"
+                with generator, capturing(int(servers.url.rpartition(":")[2]), capture, reaper) as proxy:
                     url = f"http://127.0.0.1:{proxy.port}" if proxied else f"{servers.url} {servers.authority}"
                     for signal, until in (
                         (control.LOG_IN, control.LOGGED_IN),
@@ -143,10 +98,10 @@ def _captured(topology: Topology, folder: Path, *loads: Load, proxied: bool = Tr
                         text = url if signal == control.LOG_IN else ""
                         generator.step(signal, text, until, within_s=10, check=servers.check)
                     counts = generator.finish()
-                    proxy.close()
+                    proxy.end()
                 table = pq.read_table(generator.samples).to_pandas()
-                sent, received = (b"".join(map(bytes, parts)) for parts in (proxy.sent, proxy.received))
-                made.append(_Captured(table, counts["requests"], sent, received))
+                seen = read_capture(capture)
+                made.append(_Captured(table, counts["requests"], b"".join(seen.sent), b"".join(seen.received)))
     return made
 
 
