@@ -16,6 +16,7 @@ from loadtests.calibration_laws import (
     BY_NAME,
     DECK,
     LAWS,
+    STALL_OFFSET_S,
     responses_ns,
     service_start_ns,
     service_times_ns,
@@ -94,3 +95,6 @@ def test_the_generator_meets_the_server_as_foretold(tmp_path: Path, monkeypatch:
     ]
     apart = first_due_s.to_numpy() - np.asarray(foretold)
     assert np.ptp(apart) < 1e-6
+    # and the stall comes when it was foretold: the first who are answered after it have waited for its end
+    answered_s = measured["ended_ns"][service_ms > 100].min() / 1e9 - apart[0]
+    assert answered_s == pytest.approx(STALL_OFFSET_S + law.stall_s + 0.01, abs=0.05)
