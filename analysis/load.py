@@ -47,6 +47,8 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict)  # what differs from its default, name to value
     shared: bool = True  # every replica accepts what another issued
     lags: bool = False  # ... a moment later only
+    case: str = ""  # of the run's study
+    threads: int = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Trial:
     folder: Path
     measured_from_ns: int | None = None  # the generator's clock; None in older runs
     warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
+    study: Mapping[str, Any] = field(default_factory=dict)  # what the run's study found; its shape is the study's own
+    balancer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,17 @@ class Run:
         """The load of the experiment: model, arrivals, rate, users, durations, scenario."""
         load: Mapping[str, Any] = self.document["load"]
         return load
+
+    @property
+    def study(self) -> Mapping[str, str]:
+        """The study of the experiment: its `kind` (`load` where it is the usual one) and settings."""
+        study: Mapping[str, str] = self.document.get("study", {"kind": "load"})
+        return study
+
+    @property
+    def loads(self) -> bool:
+        """Whether its trials leave samples of a measured phase, from which the usual figures are made."""
+        return bool(self.document.get("study_loads", True))
 
     def cell(self, cell_id: str) -> Cell:
         """Return the cell of that id; KeyError if the run has none."""
@@ -153,6 +168,8 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         # runs from before these fields existed had no store but memory that was not shared, and none that lagged
         shared=bool(entry.get("shared", entry["store"] != "memory")),
         lags=bool(entry.get("lags", False)),
+        case=str(entry.get("case", "")),
+        threads=int(entry.get("threads", 4)),
     )
 
 
@@ -191,6 +208,8 @@ def _trial(path: Path) -> Trial:
             folder=path.parent,
             measured_from_ns=document.get("measured_from_ns"),
             warm_up=document.get("warm_up", {}),
+            study=document.get("study", {}),
+            balancer=document.get("balancer", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

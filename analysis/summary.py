@@ -19,6 +19,7 @@ from analysis.load import Run
 from analysis.load_steps import StepFigures, step_figures
 from analysis.metrics import METRICS
 from analysis.prices import price_findings
+from analysis.section import Section, sections_of
 from analysis.thresholds import Judgement, judge
 from analysis.thresholds import document as judged
 from loadtests.thresholds import Threshold
@@ -39,21 +40,28 @@ class Analysis:
     steps: tuple[StepFigures, ...] = ()
     """What each step of a staircase, or quarter of a ramp, gave; empty under a constant rate and in a closed loop."""
     thresholds: tuple[Judgement, ...] = ()
+    sections: tuple[Section, ...] = ()
+    """What this run has that others have not, in the order of the report."""
 
 
 def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
     """Return estimates, comparisons, noise floor, answer and findings of a run; raise `RunError` on bad samples."""
-    results = estimate_run(run)
+    results = estimate_run(run) if run.loads else ()
     comparisons, noise = compare_run(results), noise_floor(results)
+    sections = sections_of(run, results, comparisons)
+    opening = tuple(sentence for each in sections for sentence in each.answer)
+    found = tuple(finding for each in sections for finding in each.findings)
+    usual = (*price_findings(results, comparisons), *findings(run, results, comparisons)) if results else ()
     return Analysis(
         run=run,
         results=results,
         comparisons=comparisons,
         noise=noise,
-        answer=answer(run, results, comparisons, noise.get(LATENCY)),
+        answer=opening or answer(run, results, comparisons, noise.get(LATENCY)),
         thresholds=judge(demanded, results),
-        findings=(*price_findings(results, comparisons), *findings(run, results, comparisons)),
+        findings=(*found, *usual),
         steps=step_figures(run, results),
+        sections=sections,
     )
 
 
@@ -69,6 +77,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "thresholds": judged(analysis.thresholds),
         "findings": [asdict(finding) for finding in analysis.findings],
         "steps": [asdict(step) for step in analysis.steps],
+        "sections": {each.id: dict(each.document) for each in analysis.sections},
     }
     return _without_nan(document)  # type: ignore[no-any-return]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from loadtests.pacing import CLOSED, OPEN
 from loadtests.precision import METRIC, Look, Precision
+from loadtests.study import USUAL, Study
 from topology.spec import Topology
 
 DUPLICATE_SUFFIX = ".aa"
+CASE_MARK = "~"
 # what one generator and servers on a few cores do at most, and the least time that a request takes there
 _FASTEST_RPS, _FASTEST_S = 10_000.0, 0.0005
 # a client waits for an answer for 10 s
@@ -73,12 +75,14 @@ class Cell:
     topology: Topology
     duplicate_of: str | None = None
     copy: int = 1  # which of several duplicates
+    case: str = ""  # of the experiment's study: what it does to this topology, where it does several things in turn
 
     @property
     def id(self) -> str:
         """As in the results."""
         number = self.copy if self.copy > 1 else ""
-        return self.topology.id + (f"{DUPLICATE_SUFFIX}{number}" if self.duplicate_of else "")
+        case = f"{CASE_MARK}{self.case}" if self.case else ""
+        return self.topology.id + case + (f"{DUPLICATE_SUFFIX}{number}" if self.duplicate_of else "")
 
     @property
     def scheme(self) -> str:
@@ -115,7 +119,7 @@ class Cell:
         """The reverse of `as_dict`."""
         facts = {name: record[name] for name in ("scheme", "store", "replicas", "policy", "threads", "options")}
         copy = record["id"].rpartition(DUPLICATE_SUFFIX)[2] if record["duplicate_of"] else ""
-        return cls(Topology(**facts), record["duplicate_of"], int(copy or 1))
+        return cls(Topology(**facts), record["duplicate_of"], int(copy or 1), record.get("case", ""))
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""
@@ -131,6 +135,7 @@ class Cell:
             "shared": topology.accepts_everywhere,
             "lags": topology.lags,
             "duplicate_of": self.duplicate_of,
+            "case": self.case,
         }
 
 
@@ -148,6 +153,7 @@ class Experiment:
     precision: Precision | None = None
     thresholds: tuple[str, ...] = ()
     """Demands on the figures, as `loadtests.thresholds` reads them; judged after the run."""
+    study: Study = field(default_factory=Study)
 
     @property
     def most_blocks(self) -> int:
@@ -155,10 +161,10 @@ class Experiment:
         return self.precision.max_blocks if self.precision else self.blocks
 
     @property
-    def baseline(self) -> Cell:
-        """The cell that is duplicated in every block, to measure the run's own noise."""
-        duplicate = next(cell for cell in self.cells if cell.duplicate_of)
-        return next(cell for cell in self.cells if cell.id == duplicate.duplicate_of)
+    def baseline(self) -> Cell | None:
+        """The cell that is duplicated in every block, to measure the run's own noise; a study may have none."""
+        duplicate = next((cell for cell in self.cells if cell.duplicate_of), None)
+        return next((cell for cell in self.cells if duplicate and cell.id == duplicate.duplicate_of), None)
 
     def order(self, blocks: int | None = None) -> list[list[Cell]]:
         """Each block's cells, shuffled anew by the seed, so that drift of the machine falls on no cell alone.
@@ -197,6 +203,7 @@ class Experiment:
             if record.get("precision")
             else None,
             thresholds=tuple(record.get("thresholds", ())),  # runs from before there were any
+            study=Study.from_dict(record.get("study", {"kind": USUAL})),
         )
         if made.order_by_id(record["blocks"]) != record["order"]:
             raise ValueError("the order of its trials is not the one that this revision makes of its seed")
@@ -210,12 +217,14 @@ class Experiment:
             "seed": self.seed,
             "load": self.load.as_dict(),
             "blocks": self.blocks,
-            "baseline": self.baseline.id,
+            "baseline": self.baseline.id if self.baseline else None,
             "cells": [cell.as_dict() for cell in self.cells],
             "order": self.order_by_id(self.blocks),
             "settings": dict(self.settings),
             "precision": self._precision_as_dict(),
             "thresholds": list(self.thresholds),
+            "study": self.study.as_dict(),
+            "study_loads": self.study.loads,
         }
 
     def _precision_as_dict(self) -> dict[str, Any] | None:

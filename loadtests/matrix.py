@@ -13,6 +13,7 @@ from loadtests import load_rules
 from loadtests.experiment import Cell, Experiment
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
+from loadtests.study import USUAL, Study, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from servers.users import HashCost
@@ -90,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ExperimentError(f"{path.name}: {error}") from error
-    _check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)})
+    _check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)}, {"study": dict})
     for section, keys in _KEYS.items():
         _check_keys(f"{path.name} [{section}]", document[section], keys, _OPTIONAL.get(section, {}))
     return document
@@ -129,7 +130,8 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         HashCost.parse(plan["hash_cost"])
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
-    cells = _cells(document["axes"], plan.get("copies", 1))
+    study = resolve(document.get("study", {}), changes.get("study", {}))
+    cells = _cells(document["axes"], plan.get("copies", 1), study)
     precision = _precision(plan, cells)
     return Experiment(
         name=name,
@@ -141,6 +143,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         seed=plan["seed"],
         settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
         thresholds=_thresholds(plan.get("thresholds", []), cells),
+        study=study,
     )
 
 
@@ -174,7 +177,7 @@ def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     return tuple(each.text for each in thresholds)
 
 
-def _cells(axes: Mapping[str, Any], copies: int) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -192,10 +195,20 @@ def _cells(axes: Mapping[str, Any], copies: int) -> tuple[Cell, ...]:
         for scheme, store, options in _variants(axes)
         for count, policy in itertools.product(axes["replicas"], axes["policies"])
     ]
+    if study.kind != USUAL:
+        return _cells_of_study(topologies, study)
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
     duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
     return (*(Cell(each) for each in topologies), *duplicates)
+
+
+def _cells_of_study(topologies: list[Topology], study: Study) -> tuple[Cell, ...]:
+    """Each topology in every case that the study has for it; no duplicate, as its trials are not compared by time."""
+    made = tuple(Cell(each, case=case) for each in topologies for case in module(study.kind).cases(study, each))
+    if not made:
+        raise ExperimentError(f"the study {study.kind} has nothing to do on any of these cells")
+    return made
 
 
 def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
-from topology.spec import NO_STORE
+from topology.spec import COMMON_OPTIONS, NO_STORE
 
 
 class CellFacts(Protocol):
@@ -63,7 +63,7 @@ BASELINE_SCHEMES = ("session", "token")
 BASELINE_STORE = "redis"
 """What other stores are compared with, where the run has it; otherwise the first that replicas share."""
 
-_OF_ANY = frozenset({"tls", "spin_us"})
+_OF_ANY = frozenset(option.name for option in COMMON_OPTIONS)
 """Options that a topology of any scheme and store has."""
 
 

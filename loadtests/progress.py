@@ -74,8 +74,14 @@ def verdict(record: dict[str, Any]) -> str:
         dropped = record.get("dropped", 0)
         told = any("dropped" in reason for reason in record["invalid_reasons"][:1]) or not dropped
         return f"invalid: {record['invalid_reasons'][0]}" + ("" if told else f", {dropped} dropped")
+    if "told" in record.get("study", {}):
+        return str(record["study"]["told"])
     refused = record["outcomes"].get("refused", 0) / record["sent"]
     return f"{refused:.0%} refused" if refused else "ok"
+
+
+def _median(record: dict[str, Any]) -> str:
+    return f"p50 {record['response_p50_ms']:.2f} ms, " if record["response_p50_ms"] else ""
 
 
 class _Plain:
@@ -99,7 +105,7 @@ class _Plain:
         self._clock.done += 1
         self._console.print(
             f"[{self._clock.done}/{self._clock.total}] block {record['block']}/{self._blocks} {record['cell']}: "
-            f"p50 {record['response_p50_ms']:.2f} ms, {verdict(record)}; {self._clock.left()}",
+            f"{_median(record)}{verdict(record)}; {self._clock.left()}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -150,7 +156,7 @@ class _Live:
         table.add_column("latest", no_wrap=True, overflow="ellipsis")
         for cell, valid in self._valid.items():
             record = self._latest.get(cell)
-            p50 = f"{record['response_p50_ms']:.2f}" if record else ""
+            p50 = f"{record['response_p50_ms']:.2f}" if record and record["response_p50_ms"] else ""
             table.add_row(cell, f"{valid}/{self._experiment.most_blocks}", p50, verdict(record) if record else "")
         # in a grid, because a bar on its own ends no line
         bar = Table.grid(padding=(0, 1))

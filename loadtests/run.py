@@ -29,8 +29,10 @@ from loadtests.pacing import MODELS
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
+from loadtests.stage import Surroundings
+from loadtests.study import USUAL, every_setting, module
 from loadtests.thresholds import split
-from loadtests.trial import Surroundings, finished_trial, run_trial
+from loadtests.trial import finished_trial, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
 from topology import cpu
@@ -43,7 +45,7 @@ from topology.reaper import Reaper
 from topology.spec import NO_STORE, every_option
 
 ATTEMPTS = 2
-_OPTION = "option "  # before a name that must not meet another argument's
+_OPTION, _SETTING = "option ", "setting "  # before a name that must not meet another argument's
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,13 +80,17 @@ def main(argv: list[str] | None = None) -> int:
 def _asked_for(arguments: dict[str, Any]) -> Experiment:
     options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
     arguments["options"] = {name: values for name, values in options.items() if values is not None}
+    study = {name: arguments.pop(f"{_SETTING}{name}") for name in every_setting()}
+    arguments["study"] = {name: value for name, value in study.items() if value is not None}
     return load_experiment(arguments.pop("experiment") or "quick", arguments)
 
 
 def _begun(folder: Path, arguments: dict[str, Any]) -> Experiment:
     """The experiment of an interrupted run, which nothing may change."""
     given = sorted(
-        name.removeprefix(_OPTION).replace("_", "-") for name, value in arguments.items() if value is not None
+        name.removeprefix(_OPTION).removeprefix(_SETTING).replace("_", "-")
+        for name, value in arguments.items()
+        if value is not None
     )
     if given:
         raise SetupError(f"a resumed run goes on as it began; leave out: {', '.join(given)}")
@@ -155,12 +161,14 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
 
     What an interrupted run has finished is taken as it is. Returns trial.json of those that count.
     """
+    study = around.experiment.study
+    run_one = run_trial if study.kind == USUAL else module(study.kind).run_trial
     done: list[dict[str, Any]] = []
     waiting = list(enumerate(block, start=1))
     for attempt in range(1, ATTEMPTS + 1):
         again = []
         for position, cell in waiting:
-            trial = partial(run_trial, around, cell, number, position, partial(shown.doing, number, cell.id))
+            trial = partial(run_one, around, cell, number, position, partial(shown.doing, number, cell.id))
             record = finished_trial(around, cell, number) if attempt == 1 else None
             record = record or trial()
             if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
@@ -255,6 +263,8 @@ def _parser() -> argparse.ArgumentParser:
             dest=f"{_OPTION}{each.name}",
             help=f"{each.meaning} ({takes})",
         )
+    for setting in every_setting().values():
+        option(f"--{setting.name.replace('_', '-')}", dest=f"{_SETTING}{setting.name}", help=setting.meaning)
     return parser
 
 

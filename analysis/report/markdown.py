@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from analysis.lines import Figure
 from analysis.report.model import Report
 from analysis.report.table import Entry, Table
+from analysis.section import Section
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
@@ -18,6 +19,7 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         *(_table(each) for each in report.thresholds),
         "## Findings",
         "\n".join(f"- **{_escape(each.title)}.** {_escape(each.text)}" for each in report.findings),
+        *(part for each in report.sections for part in _section(each)),
         "## What was asked",
         _facts(report.asked),
         "## What the figures show",
@@ -39,6 +41,13 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         "\n".join(f"- {each}" for each in report.limits),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section) -> Iterable[str]:
+    yield f"## {_escape(section.title)}"
+    yield from (_escape(paragraph) for paragraph in section.text)
+    yield from (f"**{_escape(each.title)}.** {_escape(each.caption)} {_escape(each.shows)}" for each in section.figures)
+    yield from (_table(each) for each in section.tables)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ from analysis.report.load_tables import step_table
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
 from analysis.report.threshold_table import threshold_tables
+from analysis.section import Section
 from analysis.stop import asked_precision
 from analysis.summary import Analysis
 from analysis.unmeasurable import WORDS
@@ -44,6 +45,7 @@ class Report:
     reading: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
     thresholds: tuple[Table, ...] = ()
+    sections: tuple[Section, ...] = ()
 
 
 def build(analysis: Analysis) -> Report:
@@ -57,7 +59,7 @@ def build(analysis: Analysis) -> Report:
         findings=analysis.findings,
         asked=tuple(_asked(run)),
         metrics=(
-            *_metric_tables(analysis.results),
+            *(_metric_tables(analysis.results) if analysis.results else ()),
             *step_table(run.load, analysis.steps, names),
             *command_tables(analysis.results),
             *price_tables(analysis.results),
@@ -71,6 +73,7 @@ def build(analysis: Analysis) -> Report:
         thresholds=threshold_tables(
             analysis.thresholds, {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
         ),
+        sections=analysis.sections,
     )
 
 
@@ -80,6 +83,7 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     schemes = dict.fromkeys(cell.scheme for cell in cells)
     stores = dict.fromkeys(cell.store for cell in cells if cell.store != "none")
     yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
+    yield from ((f"Study of {run.study['kind']}", _study(run)),) if run.study["kind"] != "load" else ()
     yield "Schemes", joined(schemes)
     yield "Session stores", joined(stores) or NOTHING
     options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
@@ -101,6 +105,10 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     )
     yield from ((("Precision", asked_precision(run)),) if run.document.get("precision") else ())
     yield from ((f"Setting {name}", _plain(value)) for name, value in document.get("settings", {}).items())
+
+
+def _study(run: Run) -> str:
+    return "; ".join(f"{name} {value}" for name, value in run.study.items() if name != "kind") or NOTHING
 
 
 def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:

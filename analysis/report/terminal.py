@@ -20,6 +20,9 @@ COLUMNS = ("p50 ms", "p99 ms", "CPU us", "cred B", "cmds", "refused", "blk")
 def show(console: Console, analysis: Analysis, report: Report) -> None:
     """Print the answer, the main figures of every cell with half their interval, and the cautions."""
     console.print(Text(report.subtitle, style="dim"))
+    if not analysis.results:
+        _tell(console, analysis)
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("cell")
     for name in COLUMNS:
@@ -32,8 +35,7 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
     console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))
     if not all(each.measurable for each in analysis.results):
         console.print(Text(f"A row of dashes {WORDS}: blk is how many of its blocks are valid.", style="dim"))
-    for sentence in report.answer:
-        console.print(Text(f"• {sentence}"))
+    _tell(console, analysis)
     for table_of in report.thresholds:
         console.print(Text(table_of.title, style="bold"))
     for judged in analysis.thresholds:
@@ -45,6 +47,15 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
     for finding in report.findings:
         if finding.id in ("sessions-lost", "refused", "errors", "invalid", "unmeasurable", "precision", "partial"):
             console.print(Text(f"• {finding.text}"))
+
+
+def _tell(console: Console, analysis: Analysis) -> None:
+    """Print what the parts of this run have for a terminal, then the answer."""
+    for section in analysis.sections:
+        for line in section.terminal:
+            console.print(Text(line), soft_wrap=True)
+    for sentence in analysis.answer:
+        console.print(Text(f"• {sentence}"))
 
 
 def _row(result: CellResult) -> tuple[str, ...]:

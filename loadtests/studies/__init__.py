@@ -1,0 +1,1 @@
+"""One file per study; what each has is said in `loadtests.study`."""
