@@ -66,8 +66,14 @@ up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLIC
 down: .venv/.installed ## end what `make up` started
 	@$(PY) -m topology.up down
 
+# what measures runs alone, after the rest has run on several cores; with PYTEST= one run of what it names
 test: .venv/.installed-dev ## run the tests
+ifdef PYTEST
 	@$(PY) -m pytest $(PYTEST)
+else
+	@$(PY) -m pytest -n 3 --dist loadfile -m 'not bench'
+	@$(PY) -m pytest -m bench
+endif
 
 lint: .venv/.installed-dev ## ruff, mypy (strict), import-linter
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports

@@ -11,7 +11,7 @@ from scipy import stats
 
 pytestmark = pytest.mark.bench
 
-_USERS, _RATE = 12, 120
+_USERS, _RATE, _SECONDS = 12, 120, 3
 
 
 def _measured(results: Path) -> pd.DataFrame:
@@ -22,13 +22,13 @@ def _measured(results: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("process", ["poisson", "uniform", "burst"])
 def test_the_times_of_sending_are_those_of_the_process(process: str, bench: Any):
-    arguments = ["--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", "5", "--arrivals", process]
+    arguments = ["--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", str(_SECONDS), "--arrivals", process]
     done = bench.run(*arguments)
     assert done.returncode == 0, done.stderr
     sent = _measured(bench.results)
     started_s = sent["started_ns"].to_numpy() / 1e9
     gaps = np.diff(started_s)
-    assert abs(len(sent) - 5 * _RATE) < (4 * np.sqrt(5 * _RATE) if process == "poisson" else _USERS + 1)
+    assert abs(len(sent) - _SECONDS * _RATE) < (4 * np.sqrt(_SECONDS * _RATE) if process == "poisson" else _USERS + 1)
     if process == "poisson":
         assert stats.kstest(gaps, "expon", args=(0, gaps.mean())).pvalue > 0.001
     elif process == "uniform":

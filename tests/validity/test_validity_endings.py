@@ -169,8 +169,8 @@ def test_wrong_input_is_refused_before_anything_starts(arguments: list[str], sai
 
 def test_too_much_load_is_called_invalid_and_not_measured(bench: Any):
     # far more than one core answers: the figures would be the queue's
-    overload = ["--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", "1"]
-    out = bench.run(*overload, "--rate", "20000", "--users", "50")
+    overload = ["--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", "1", "--warmup", "0"]
+    out = bench.run(*overload, "--rate", "60000", "--users", "50")
     assert out.returncode == 0, out.stderr
     (record, _) = [json.loads(path.read_text()) for path in bench.results.glob("latest/trials/1/*/trial.json")]
     assert not record["valid"]
