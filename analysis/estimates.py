@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.distilled import Kept
 from analysis.load import NO_STORE, Cell, Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Measurement, measure
 from loadtests.measurable import fewest_valid
@@ -107,10 +108,15 @@ def estimate(values: Sequence[float], *, positive: bool) -> Estimate:
 
 def estimate_run(run: Run) -> tuple[CellResult, ...]:
     """Return every cell of the run with its estimates, in the order of run.json."""
-    return tuple(estimate_cell(cell, [trial for trial in run.trials if trial.cell == cell.id]) for cell in run.cells)
+    measuring = measure if run.distilled is None else Kept(run.distilled["measurements"])
+    return tuple(
+        estimate_cell(cell, [trial for trial in run.trials if trial.cell == cell.id], measuring) for cell in run.cells
+    )
 
 
-def estimate_cell(cell: Cell, trials: Sequence[Trial]) -> CellResult:
+def estimate_cell(
+    cell: Cell, trials: Sequence[Trial], measuring: Callable[[Trial, Cell], Measurement] = measure
+) -> CellResult:
     """Return one cell's estimates over its valid trials; invalid ones are counted by reason and go no further.
 
     With too few valid trials there are none: what is left is not what was asked about (`loadtests.measurable`).
@@ -118,7 +124,7 @@ def estimate_cell(cell: Cell, trials: Sequence[Trial]) -> CellResult:
     reasons: Counter[str] = Counter()
     valid: list[Measurement] = []
     for trial in trials:
-        measurement = measure(trial, cell) if trial.valid else None
+        measurement = measuring(trial, cell) if trial.valid else None
         if measurement and measurement.fault is None:
             valid.append(measurement)
         elif measurement and measurement.fault:

@@ -6,6 +6,7 @@ else that is missing or broken is a `RunError` that says what, where and what to
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 
 from loadtests import samples as contract
 
+DISTILLED, DISTILLED_FORMAT = "distilled.json.gz", 1
+"""What may stand in place of the trials (`analysis.distilled`)."""
 FORMAT = 1
 """The version of run.json and trial.json that this reader understands."""
 
@@ -82,6 +85,8 @@ class Run:
     document: Mapping[str, Any]
     cells: tuple[Cell, ...]
     trials: tuple[Trial, ...]
+    distilled: Mapping[str, Any] | None = None
+    """What stands in place of raw samples (`analysis.distilled`), of a run that was kept without them."""
 
     @property
     def blocks_planned(self) -> int:
@@ -133,8 +138,35 @@ def load_run(folder: Path) -> Run:
         int(document["blocks"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"run.json lacks or garbles {error}", where=path, hint="run `make bench` again") from error
+    if (folder / DISTILLED).is_file() and not (folder / "trials").exists():
+        return _distilled(folder, document, cells)
     trials = _read_trials(folder, {cell.id for cell in cells})
     return Run(folder=folder, document=document, cells=cells, trials=trials)
+
+
+def _distilled(folder: Path, document: Mapping[str, Any], cells: tuple[Cell, ...]) -> Run:
+    path = folder / DISTILLED
+    try:
+        distilled = json.loads(gzip.decompress(path.read_bytes()))
+        kept = [
+            {name: tuple(v) if isinstance(v, list) else v for name, v in each.items()} for each in distilled["trials"]
+        ]
+        trials = tuple(Trial(**each, folder=folder) for each in kept)
+        found = distilled["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path.name} cannot be read: {error}", where=path, hint="take it from its source") from error
+    if found != DISTILLED_FORMAT:
+        raise RunError(
+            f"{path.name} has format {found!r}, and this reader knows {DISTILLED_FORMAT}",
+            where=path,
+            hint="read it with the revision of authscale that wrote it",
+        )
+    return Run(folder=folder, document=document, cells=cells, trials=trials, distilled=distilled)
+
+
+def _kept_trial(record: Mapping[str, Any], folder: Path) -> Trial:
+    facts: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+    return Trial(**facts, folder=folder)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class _Counted:
 def step_figures(run: Run, results: Sequence[CellResult]) -> tuple[StepFigures, ...]:
     """Return the figures of every cell by step; none where the rate was constant or there was none."""
     pieces = rate_pieces(run)
-    if not pieces:
+    if not pieces or run.distilled is not None:  # what was kept of a run has no time of day
         return ()
     made = []
     for result in results:

@@ -12,9 +12,9 @@ from analysis import sections
 from analysis.compare import Comparison
 from analysis.estimates import CellResult
 from analysis.finding import Finding
-from analysis.lines import Figure
+from analysis.lines import Drawing, Figure
 from analysis.load import Run
-from analysis.report.table import Table
+from analysis.report.table import Entry, Table
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,31 @@ class Section:
 
 def sections_of(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Section, ...]:
     """Return every part that the run has something for, in the order of their places."""
+    if run.distilled is not None:
+        return tuple(_section(record) for record in run.distilled["sections"])
     names = [found.name for found in pkgutil.iter_modules(sections.__path__)]
     modules = sorted((importlib.import_module(f"analysis.sections.{name}") for name in names), key=_place)
     made = (each.section(run, results, comparisons) for each in modules)
     return tuple(each for each in made if each is not None)
+
+
+def _section(record: Mapping[str, Any]) -> Section:
+    """Return the part that `dataclasses.asdict` took apart."""
+    made: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+    made["findings"] = tuple(Finding(**{**each, "cells": tuple(each["cells"])}) for each in record["findings"])
+    made["tables"] = tuple(_table(each) for each in record["tables"])
+    made["figures"] = tuple(_figure(each) for each in record["figures"])
+    return Section(**made)
+
+
+def _table(record: Mapping[str, Any]) -> Table:
+    rows = tuple(tuple(Entry(**entry) for entry in row) for row in record["rows"])
+    return Table(**{**record, "columns": tuple(record["columns"]), "rows": rows})
+
+
+def _figure(record: Mapping[str, Any]) -> Figure:
+    panels = tuple(Drawing(**each) for each in record["panels"])
+    return Figure(**{**record, "key": tuple((ink, name) for ink, name in record["key"]), "panels": panels})
 
 
 def _place(each: Any) -> int:

@@ -22,7 +22,18 @@ def _measured(results: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("process", ["poisson", "uniform", "burst"])
 def test_the_times_of_sending_are_those_of_the_process(process: str, bench: Any):
-    arguments = ["--schemes", "control", "--replicas", "1", "--blocks", "1", "--duration", str(_SECONDS), "--arrivals", process]
+    arguments = [
+        "--schemes",
+        "control",
+        "--replicas",
+        "1",
+        "--blocks",
+        "1",
+        "--duration",
+        str(_SECONDS),
+        "--arrivals",
+        process,
+    ]
     done = bench.run(*arguments)
     assert done.returncode == 0, done.stderr
     sent = _measured(bench.results)
