@@ -148,10 +148,7 @@ def _distilled(folder: Path, document: Mapping[str, Any], cells: tuple[Cell, ...
     path = folder / DISTILLED
     try:
         distilled = json.loads(gzip.decompress(path.read_bytes()))
-        kept = [
-            {name: tuple(v) if isinstance(v, list) else v for name, v in each.items()} for each in distilled["trials"]
-        ]
-        trials = tuple(Trial(**each, folder=folder) for each in kept)
+        trials = tuple(_kept_trial(each, folder) for each in distilled["trials"])
         found = distilled["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path.name} cannot be read: {error}", where=path, hint="take it from its source") from error

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import psutil
 from rich.console import Console
 
-from loadtests import load_words, provenance
+from loadtests import load_words, provenance, suite
 from loadtests.arrivals import PROCESSES
 from loadtests.client import CLIENTS
 from loadtests.experiment import Cell, Experiment
@@ -28,7 +28,15 @@ from loadtests.matrix import ExperimentError, load_experiment
 from loadtests.pacing import MODELS
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
-from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
+from loadtests.run_folder import (
+    FORMAT,
+    SetupError,
+    find_unfinished,
+    make_folder,
+    make_run_folder,
+    point_latest,
+    write_json,
+)
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, every_setting, module
 from loadtests.thresholds import split
@@ -57,10 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks that the run outlives its terminal
             signal.signal(number, _terminated)
     try:
-        resumed = arguments.pop("resume")
-        folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()
-        experiment = _begun(folder, arguments) if folder else _asked_for(arguments)
-        return _run(experiment, folder.parent if folder else results, console, folder)
+        return _dispatch(arguments, results, console)
     except (ExperimentError, SetupError) as error:
         return _fail(str(error), 2)
     except (ComponentError, VerificationError, GeneratorError, NoFreePortError, BinaryError) as error:
@@ -77,6 +82,18 @@ def main(argv: list[str] | None = None) -> int:
         )
 
 
+def _dispatch(arguments: dict[str, Any], results: Path, console: Console) -> int:
+    """A suite or an experiment, new or resumed."""
+    resumed, profile = arguments.pop("resume"), arguments.pop("profile")
+    folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()
+    if arguments["experiment"] in suite.suite_names() or (folder and (folder / suite.SUITE).is_file()):
+        return _run_suite(arguments, profile, results, console, folder)
+    if profile is not None:
+        raise SetupError(f"PROFILE does nothing here: only a suite has profiles ({', '.join(suite.suite_names())})")
+    experiment = _begun(folder, arguments) if folder else _asked_for(arguments)
+    return _run(experiment, folder.parent if folder else results, console, folder)
+
+
 def _asked_for(arguments: dict[str, Any]) -> Experiment:
     options = {name: arguments.pop(f"{_OPTION}{name}") for name in every_option()}
     arguments["options"] = {name: values for name, values in options.items() if values is not None}
@@ -85,15 +102,54 @@ def _asked_for(arguments: dict[str, Any]) -> Experiment:
     return load_experiment(arguments.pop("experiment") or "quick", arguments)
 
 
+def _run_suite(
+    arguments: dict[str, Any], profile: str | None, results: Path, console: Console, folder: Path | None
+) -> int:
+    """All parts of a suite, one after the other; every part is resolved before the first one starts."""
+    name = arguments.pop("experiment")
+    _refuse_changes("a suite runs as its file says; vary a part by its own experiment, without", arguments)
+    if folder is None:
+        title, parts = suite.load_suite(name, profile)
+        for part in parts:
+            if part.experiment != suite.LAB:
+                _asked_for(_arguments_of(part))
+        folder = make_folder(results, name)
+        record = suite.begin(folder, name, title, profile, parts, _now())
+    else:
+        record = suite.read(folder)
+        results = folder.parent
+    write_json(folder / suite.SUITE, record)
+    point_latest(results, folder)
+    for number, each in enumerate(record["parts"]):
+        if each["finished"] or each.get("left_out"):
+            continue
+        console.rule(f"{number + 1}/{len(record['parts'])} {each['name']}", align="left")
+        part = suite.Part(each["name"], each["experiment"], each["changes"])
+        suite.ended(folder, record, number, _now(), _run_part(part, folder, console))
+    return 0
+
+
+def _arguments_of(part: suite.Part) -> dict[str, Any]:
+    arguments = vars(_parser().parse_args(part.arguments))
+    for name in ("results", "resume", "profile"):
+        arguments.pop(name)
+    return arguments
+
+
+def _run_part(part: suite.Part, folder: Path, console: Console) -> str:
+    """One part, begun or gone on with; returns why it was left out, empty where it ran."""
+    own = folder / part.name
+    if part.experiment == suite.LAB:
+        return "this revision has no browser lab"
+    resumed = own if (own / "run.json").is_file() else None
+    experiment = _begun(own, {}) if resumed else _asked_for(_arguments_of(part))
+    _run(experiment, folder, console, resumed, own.name)
+    return ""
+
+
 def _begun(folder: Path, arguments: dict[str, Any]) -> Experiment:
     """The experiment of an interrupted run, which nothing may change."""
-    given = sorted(
-        name.removeprefix(_OPTION).removeprefix(_SETTING).replace("_", "-")
-        for name, value in arguments.items()
-        if value is not None
-    )
-    if given:
-        raise SetupError(f"a resumed run goes on as it began; leave out: {', '.join(given)}")
+    _refuse_changes("a resumed run goes on as it began; leave out", arguments)
     try:
         return Experiment.from_dict(json.loads((folder / "run.json").read_text()))
     except FileNotFoundError as error:
@@ -102,18 +158,30 @@ def _begun(folder: Path, arguments: dict[str, Any]) -> Experiment:
         raise SetupError(f"{folder / 'run.json'} cannot be resumed: {error!r}") from error
 
 
-def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None) -> int:
+def _refuse_changes(why: str, arguments: dict[str, Any]) -> None:
+    given = sorted(
+        name.removeprefix(_OPTION).removeprefix(_SETTING).replace("_", "-")
+        for name, value in arguments.items()
+        if value is not None
+    )
+    if given:
+        raise SetupError(f"{why}: {', '.join(given)}")
+
+
+def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None) -> int:
+    """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
     software, cores = provenance.software(_binaries(experiment)), cpu.divide_cores()
     machine = provenance.machine(cores)
     if resumed is None:
-        folder = make_run_folder(results, experiment)
+        folder = make_run_folder(results, experiment, name)
         record = {"format": FORMAT, "id": folder.name, "started": _now(), "finished": None, **experiment.as_dict()}
         record |= {"resumed": [], "machine": machine, "software": software}
     else:
         folder, record = resumed, find_unfinished(resumed, machine, software)
         record["resumed"].append(_now())
     write_json(folder / "run.json", record)
-    point_latest(results, folder)
+    if name is None:
+        point_latest(results, folder)
     _announce(experiment, folder, console)
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
@@ -222,6 +290,7 @@ class _OneLineParser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(prog="python -m loadtests.run", description=__doc__.splitlines()[0])
     parser.add_argument("--resume", help="go on with a run that was interrupted: its folder, or latest")
+    parser.add_argument("--profile", help="of a suite: how much of it is run")
     parser.add_argument("--experiment", help="a file of loadtests/experiments/ (default: quick)")
     parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
     option = parser.add_argument

@@ -24,12 +24,20 @@ class SetupError(RuntimeError):
     """The run cannot begin here; says where and what to do."""
 
 
-def make_run_folder(results: Path, experiment: Experiment) -> Path:
-    """A new folder in `results`, `<UTC>-<experiment>`. Raises SetupError without room or permission."""
+def make_run_folder(results: Path, experiment: Experiment, part: str | None = None) -> Path:
+    """A new folder in `results`, `<UTC>-<experiment>`, or named as `part` of a suite says.
+
+    Raises SetupError without room or permission.
+    """
     trials = len(experiment.cells) * experiment.most_blocks
     rows = trials * experiment.load.most_requests
     needed = int(trials * _BYTES_PER_TRIAL + rows * _BYTES_PER_SAMPLE) + _SPARE_BYTES
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{experiment.name}"
+    return make_folder(results, experiment.name, part, needed)
+
+
+def make_folder(results: Path, name: str, part: str | None = None, needed: int = _SPARE_BYTES) -> Path:
+    """A new folder in `results`, `<UTC>-<name>` or `part`, on a disk with `needed` octets free. Raises SetupError."""
+    name = part or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
     try:
         results.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(results).free
