@@ -6,12 +6,12 @@ MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
 OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US
-AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
+AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
         THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST \
         THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
+.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -30,6 +30,9 @@ help: ## list the targets
 bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with one (RESUME=latest); then its report
 	@$(PY) -m loadtests.run $(bench_options)
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
+
+reference: .venv/.installed ## keep a run or a suite without its raw samples, as results/reference: RUN=
+	@$(PY) -m analysis.distil --run '$(or $(RUN),$(or $(RESULTS),results)/latest)' --out '$(or $(OUT),results/reference)'
 
 bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth

@@ -83,3 +83,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
 def _trial(trial: Trial) -> dict[str, Any]:
     return {each.name: getattr(trial, each.name) for each in fields(trial) if each.name not in _ELSEWHERE}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.load import RunError
 
-SUITE = "suite.json"
+SUITE, LAB = "suite.json", "lab.json"
 FORMAT = 1
 
 

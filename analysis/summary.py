@@ -7,10 +7,12 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from analysis.answer import LATENCY, answer
+from analysis.claims import judge_all
+from analysis.claims.evidence import Evidence, Ruling
 from analysis.compare import Comparison, compare_run, noise_floor
 from analysis.estimates import CellResult, estimate_run
 from analysis.finding import Finding
@@ -42,6 +44,8 @@ class Analysis:
     thresholds: tuple[Judgement, ...] = ()
     sections: tuple[Section, ...] = ()
     """What this run has that others have not, in the order of the report."""
+    rulings: tuple[Ruling, ...] = ()
+    """Every common claim, and what this run says of it."""
 
 
 def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
@@ -52,7 +56,7 @@ def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
     opening = tuple(sentence for each in sections for sentence in each.answer)
     found = tuple(finding for each in sections for finding in each.findings)
     usual = (*price_findings(results, comparisons), *findings(run, results, comparisons)) if results else ()
-    return Analysis(
+    made = Analysis(
         run=run,
         results=results,
         comparisons=comparisons,
@@ -63,6 +67,7 @@ def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
         steps=step_figures(run, results),
         sections=sections,
     )
+    return replace(made, rulings=judge_all(Evidence((summary_document(made),))))
 
 
 def summary_document(analysis: Analysis) -> dict[str, Any]:
@@ -78,6 +83,7 @@ def summary_document(analysis: Analysis) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in analysis.findings],
         "steps": [asdict(step) for step in analysis.steps],
         "sections": {each.id: dict(each.document) for each in analysis.sections},
+        "claims": [each.as_dict() for each in analysis.rulings],
     }
     return _without_nan(document)  # type: ignore[no-any-return]
 

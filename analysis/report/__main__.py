@@ -7,19 +7,24 @@ were asked for and not passed, with 3 (failed), 4 (inconclusive) or 5 (invalid).
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from analysis.claims import judge_all
+from analysis.claims.evidence import Evidence
 from analysis.figures import figures
 from analysis.load import Run, RunError, load_run
-from analysis.report import html, markdown, terminal
+from analysis.report import html, markdown, suite_page, terminal
 from analysis.report.model import Report, build
-from analysis.summary import Analysis, analyse, summary_csv, summary_json
+from analysis.report.suite_page import SuiteReport
+from analysis.suite import LAB, SUITE, Suite, load_suite
+from analysis.summary import Analysis, analyse, summary_csv, summary_document, summary_json
 from analysis.thresholds import EXIT, overall
 from loadtests.thresholds import ThresholdError, check_cells, parse, split
 
@@ -32,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="print only the path of the report")
     options = parser.parse_args(arguments)
     try:
+        if (options.run / SUITE).is_file():
+            return _suite(load_suite(options.run), quiet=options.quiet)
         analysis = _analysed(load_run(options.run), options.thresholds)
         report = build(analysis)
         path = write(analysis, report)
@@ -54,6 +61,31 @@ def _analysed(run: Run, asked: Sequence[str] | None) -> Analysis:
     return analyse(run, demanded)
 
 
+def _suite(suite: Suite, *, quiet: bool) -> int:
+    """Report on every run of a suite, then on all of them together."""
+    summaries, lab = {}, None
+    for part in suite.runs:
+        if (part.folder / LAB).is_file():
+            lab = json.loads((part.folder / LAB).read_text(encoding="utf-8"))
+            continue
+        analysis = _analysed(load_run(part.folder), None)
+        write(analysis, build(analysis))
+        summaries[part.name] = summary_document(analysis)
+    report = SuiteReport(suite, summaries, judge_all(Evidence(tuple(summaries.values()), lab)))
+    texts = {
+        "report.md": suite_page.as_markdown(report),
+        "report.html": suite_page.as_html(report),
+        "summary.json": suite_page.as_json(report),
+    }
+    _write_all(suite.folder, texts)
+    console = Console(highlight=False)
+    if not quiet:
+        for sentence in report.answer:
+            console.print(Text(f"• {sentence}"))
+    console.print(Text(_readable(suite.folder / "report.html")), soft_wrap=True)
+    return 0
+
+
 def write(analysis: Analysis, report: Report) -> Path:
     """Write the four files into the run's folder, each whole or not at all; return the path of report.html."""
     drawn = figures(analysis)
@@ -63,15 +95,19 @@ def write(analysis: Analysis, report: Report) -> Path:
         "report.html": html.render(report, drawn),
         "summary.json": summary_json(analysis),  # last: a run with a summary is complete
     }
+    _write_all(analysis.run.folder, texts)
+    return analysis.run.folder / "report.html"
+
+
+def _write_all(folder: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
-        target = analysis.run.folder / name
+        target = folder / name
         part = target.with_name(f".{name}.{os.getpid()}.tmp")
         try:
             part.write_text(text, encoding="utf-8")
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-    return analysis.run.folder / "report.html"
 
 
 def _readable(path: Path) -> str:

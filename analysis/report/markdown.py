@@ -29,6 +29,8 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         *(_table(each) for each in report.metrics),
         "## Comparisons",
         *(_table(each) for each in report.comparisons),
+        "## Common claims, judged",
+        *(_table(each) for each in report.ledger),
         "## Noise floor",
         _table(report.noise),
         "## Validity",

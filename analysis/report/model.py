@@ -13,6 +13,7 @@ from analysis.finding import Finding
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.report.guide import limits, reading
+from analysis.report.ledger_table import ledger_tables
 from analysis.report.load_tables import step_table
 from analysis.report.store_tables import command_tables, price_tables
 from analysis.report.table import Entry, Table
@@ -46,6 +47,7 @@ class Report:
     limits: tuple[str, ...]
     thresholds: tuple[Table, ...] = ()
     sections: tuple[Section, ...] = ()
+    ledger: tuple[Table, ...] = ()
 
 
 def build(analysis: Analysis) -> Report:
@@ -74,6 +76,7 @@ def build(analysis: Analysis) -> Report:
             analysis.thresholds, {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
         ),
         sections=analysis.sections,
+        ledger=ledger_tables(analysis.rulings),
     )
 
 
