@@ -131,7 +131,8 @@ def test_turns_are_taken_by_request_and_counted_exactly(name: str, run: Running)
     met = Counter(_ask(client)[1] for _ in range(30))
     assert set(met.values()) == {10}, "a connection that is kept does not keep its replica"
     assert _since(before, running.requests()) == met
-    assert all(len(replica.connections) <= 3 for replica in running.replicas.values()), "connections to replicas are kept"
+    opened = [len(replica.connections) for replica in running.replicas.values()]
+    assert max(opened) <= 3, "connections to replicas are kept"
     client.close()
 
 
