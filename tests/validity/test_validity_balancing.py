@@ -13,7 +13,7 @@ pytestmark = pytest.mark.bench
 ROUTE = len("; route=replica-0")
 CELLS = {
     f"session-memory-3r-{policy}{balancer}"
-    for policy in ("roundrobin", "sticky", "leastconn")
+    for policy in ("roundrobin", "sticky")
     for balancer in ("", ".balancer-nginx")
 }
 
