@@ -12,9 +12,9 @@ from pathlib import Path
 from servers import stores
 from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
+from topology.balancer import Balancing, Front, balancing
 from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
-from topology.components.haproxy import haproxy, requests_per_replica
 from topology.components.replica import replica
 from topology.cpu import Usage
 from topology.ports import LOOPBACK, free_ports
@@ -52,12 +52,12 @@ def make_secret(path: Path) -> None:
 class RunningTopology:
     """What has been started so far, leaves last."""
 
-    def __init__(self, topology: Topology, admin_socket: Path) -> None:
+    def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self.running: list[RunningComponent] = []
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
-        self._admin_socket = admin_socket
+        self.balancing: Balancing | None = None
 
     @property
     def url(self) -> str:
@@ -93,7 +93,7 @@ class RunningTopology:
 
     def balancer_requests(self) -> dict[str, int]:
         """Requests sent to each replica since the start."""
-        return requests_per_replica(self._admin_socket)
+        return self.balancing.requests() if self.balancing else {}
 
     def _of_kind(self, kind: str) -> list[RunningComponent]:
         return [each for each in self.running if each.component.kind == kind]
@@ -113,7 +113,7 @@ def running(
     logs.mkdir(parents=True, exist_ok=True)
     for attempt in range(_TRIES):
         with contextlib.ExitStack() as stack:
-            started = RunningTopology(topology, reaper.folder / f"haproxy-{secrets.token_hex(4)}.sock")
+            started = RunningTopology(topology)
             try:
                 _start_all(started, stack, accounts, logs, reaper, cores)
             except ComponentError as error:
@@ -161,16 +161,10 @@ def _start_all(
     for each in replicas:
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
-    balancer = haproxy(
-        "haproxy",
-        next(ports),
-        at,
-        policy=topology.policy,
-        config=logs / "haproxy.cfg",
-        admin_socket=started._admin_socket,  # noqa: SLF001 - the launcher fills in what it yields
-        certificate=started.certificate.server if started.certificate else None,
-    )
-    start(balancer).wait_ready()
+    certificate = started.certificate.server if started.certificate else None
+    front = Front(next(ports), at, topology.policy, logs, folder, certificate)
+    started.balancing = balancing(topology.balancer, front)
+    start(started.balancing.component).wait_ready()
 
 
 def _backing(topology: Topology, ground: Ground) -> Backing:
