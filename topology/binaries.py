@@ -59,6 +59,13 @@ _WANTED = {
         "",
         "install your system's memcached package (apt install memcached), or use the compose route",
     ),
+    "chromium": _Wanted(
+        "AUTHSCALE_CHROMIUM",
+        ("chromium", "chromium-browser", "google-chrome"),
+        None,
+        "",
+        "install your system's chromium package (apt install chromium)",
+    ),
 }
 
 
@@ -96,7 +103,7 @@ def find(name: str) -> Binary:
             f"{name}: {path} (from {source}) does not run on this machine: {_reason(error)}; {wanted.hint}, "
             f"or name another binary in {wanted.variable}"
         ) from error
-    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached )(\d+\.\d+[^\s ]*)", out.stdout)
+    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached |Chrom(?:e|ium) )(\d+\.\d+[^\s ]*)", out.stdout)
     version = found.group(1) if found else out.stdout.strip()[:40]
     if found and int(version.split(".")[0]) < wanted.oldest:
         raise BinaryError(f"{name}: {path} (from {source}) is version {version}, too old; {wanted.hint}")

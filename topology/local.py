@@ -14,7 +14,7 @@ from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
 from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
-from topology.components.haproxy import haproxy, requests_per_replica
+from topology.components.haproxy import Beside, haproxy, requests_per_replica
 from topology.components.replica import replica
 from topology.cpu import Usage
 from topology.ports import LOOPBACK, free_ports
@@ -101,9 +101,12 @@ class RunningTopology:
 
 @contextlib.contextmanager
 def running(
-    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset()
-) -> Iterator[RunningTopology]:
+    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset(),
+    beside: Beside | None = None,
+) -> Iterator[RunningTopology]:  # fmt: skip
     """Start everything, wait for each probe, yield; stop in reverse whatever happens.
+
+    `beside` is what the balancer serves and tells besides (`topology.components.haproxy`).
 
     Raises:
         ComponentError: a component did not start; nothing is left running.
@@ -115,7 +118,7 @@ def running(
         with contextlib.ExitStack() as stack:
             started = RunningTopology(topology, reaper.folder / f"haproxy-{secrets.token_hex(4)}.sock")
             try:
-                _start_all(started, stack, accounts, logs, reaper, cores)
+                _start_all(started, stack, accounts, logs, reaper, cores, beside)
             except ComponentError as error:
                 if attempt + 1 < _TRIES and any(sign in str(error) for sign in _PORT_TAKEN):
                     continue
@@ -131,6 +134,7 @@ def _start_all(
     logs: Path,
     reaper: Reaper,
     cores: frozenset[int],
+    beside: Beside | None,
 ) -> None:
     topology = started.topology
     names = [f"replica-{number}" for number in range(topology.replicas)]
@@ -169,6 +173,7 @@ def _start_all(
         config=logs / "haproxy.cfg",
         admin_socket=started._admin_socket,  # noqa: SLF001 - the launcher fills in what it yields
         certificate=started.certificate.server if started.certificate else None,
+        beside=beside,
     )
     start(balancer).wait_ready()
 

@@ -6,6 +6,7 @@ import csv
 import resource
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -37,34 +38,60 @@ defaults
     http-reuse always
 frontend public
     bind {host}:{port}{tls}
-    http-request set-header X-Request-Start "t=%[date(0,us)]"
+{beside}    http-request set-header X-Request-Start "t=%[date(0,us)]"
     default_backend replicas
 backend replicas
     balance {policy}
     default-server check inter 1s
 {servers}
 """
+_BESIDE_FRONT = """\
+    log {host}:{log_port} len 8192 format raw local0
+    log-format '{{"method":%{{+Q}}HM,"path":%{{+Q}}HU,"status":%ST,"cookie_bytes":"%[var(txn.cookie)]",\
+"authorization_bytes":"%[var(txn.authorization)]","origin":"%[var(txn.origin)]","site":"%[var(txn.site)]"}}'
+    http-request set-var(txn.cookie) req.hdr(Cookie),length
+    http-request set-var(txn.authorization) req.hdr(Authorization),length
+    http-request set-var(txn.origin) req.hdr(Origin)
+    http-request set-var(txn.site) req.hdr(Sec-Fetch-Site)
+    use_backend pages if {{ path_beg {path} }}
+"""
+_BESIDE_BACK = """\
+backend pages
+    server pages {host}:{port}
+"""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Pages of somebody else's server under `path` of every host, and a JSON line a request to a UDP port."""
+
+    path: str
+    port: int
+    log_port: int
 
 
 def haproxy(
     name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path,
-    certificate: Path | None = None,
+    certificate: Path | None = None, beside: Beside | None = None,
 ) -> Component:  # fmt: skip
     """Write the configuration and describe the process.
 
-    `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS.
+    `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS,
+    over HTTP/2 where they offer it. `beside` is for pages of the same origin, and is nothing for a measured path.
     """
     servers = "\n".join(f"    server {replica} {LOOPBACK}:{at}" for replica, at in replica_ports.items())
     config.write_text(
         _CONFIG.format(
             host=LOOPBACK,
             port=port,
-            tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2" if certificate else "",
+            tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2 alpn h2,http/1.1" if certificate else "",
             policy=policy,
             servers=servers,
             admin_socket=admin_socket,
             max_connections=max_connections(),
+            beside=_BESIDE_FRONT.format(host=LOOPBACK, log_port=beside.log_port, path=beside.path) if beside else "",
         )
+        + (_BESIDE_BACK.format(host=LOOPBACK, port=beside.port) if beside else "")
     )
     return Component(
         name=name,
