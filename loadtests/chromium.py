@@ -27,12 +27,14 @@ from topology import binaries
 from topology.reaper import Reaper
 
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
     "--remote-debugging-pipe",
-)  # fmt: skip
+)
 # Chromium reads commands from descriptor 3 and answers on 4, which a process of Python's cannot be given directly
-_ON_3_AND_4 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+_ON_3_AND_4 = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _ANSWER_S, _STOP_S = 30.0, 10.0
 _FREE = 10
@@ -53,11 +55,18 @@ class Chromium:
     """One browser with an empty profile and one tab.
 
     `hosts` are names that lead to 127.0.0.1, `pins` the keys (see `pin`) that it takes in place of an authority; any
-    other certificate is judged as usual. Raises BinaryError, BrowserError.
+    other certificate is judged as usual. Whether sites in other sites' pages get their cookies is set either way, since
+    the default differs between a window, a private window and a headless browser. Raises BinaryError, BrowserError.
     """
 
-    def __init__(self, profile: Path, hosts: tuple[str, ...], pins: tuple[str, ...], reaper: Reaper) -> None:
-        profile.mkdir()
+    def __init__(
+        self, profile: Path, hosts: tuple[str, ...], pins: tuple[str, ...], reaper: Reaper, *,
+        third_party_cookies: bool = True,
+    ) -> None:  # fmt: skip
+        (profile / "Default").mkdir(parents=True)
+        controls = {"cookie_controls_mode": 0 if third_party_cookies else 1}
+        controls["block_third_party_cookies"] = not third_party_cookies
+        (profile / "Default" / "Preferences").write_text(json.dumps({"profile": controls}))
         (to_it, our_write), (our_read, from_it) = os.pipe(), os.pipe()
         given = [fcntl.fcntl(each, fcntl.F_DUPFD, _FREE) for each in (to_it, from_it)]
         argv = [sys.executable, "-c", _ON_3_AND_4, *map(str, given), binaries.find("chromium").path, *_FLAGS]

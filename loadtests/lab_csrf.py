@@ -7,14 +7,14 @@ after with a client that is no browser, and the balancer tells which requests ca
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from loadtests.chromium import BrowserError
 from loadtests.lab_site import BANK, OTHER, SIBLING, Server, Site
 
 OWN, CROSS_SITE, SAME_SITE = "own page", "another site", "sibling host"
-ATTEMPTS = ("form", "fetch, no-cors", "fetch, cors", "fetch, JSON", "image", "navigation")
+ATTEMPTS = ("form", "no-cors fetch", "cors fetch", "JSON fetch", "image", "navigation")
 SAME_SITES = ("None", "absent", "Lax", "Strict")
 _HOSTS = {CROSS_SITE: OTHER, SAME_SITE: SIBLING}
 _OK = 200
@@ -29,6 +29,7 @@ class Attempt:
         same_site: of the cookie; None where there is none.
         csrf_check: whether the server asks for the CSRF token and looks at the origin.
         form_bodies: whether it takes what a plain form sends.
+        third_party_cookies: whether the browser sends a site's cookies with requests from another site's page.
         origin: where the page stood that tried.
         attempt: how.
         arrived: method and status of each request that reached the balancer.
@@ -43,6 +44,7 @@ class Attempt:
     same_site: str | None
     csrf_check: bool
     form_bodies: bool
+    third_party_cookies: bool
     origin: str
     attempt: str
     arrived: list[str]
@@ -65,7 +67,8 @@ def servers(*, quick: bool) -> tuple[Server, ...]:
         return (*sessions, _bearer())
     sessions = [_session(same_site, check) for same_site in SAME_SITES for check in checks]
     tokens = [_token("None", "off"), _token("Strict", "on")]
-    return (*sessions, _session("None", "off", forms="off"), *tokens, _bearer())
+    blocked = replace(sessions[0], name=f"{sessions[0].name}, third-party cookies blocked", third_party_cookies=False)
+    return (*sessions, _session("None", "off", forms="off"), blocked, *tokens, _bearer())
 
 
 def attack(site: Site, *, quick: bool) -> Iterator[Attempt]:
@@ -84,7 +87,7 @@ def attack(site: Site, *, quick: bool) -> Iterator[Attempt]:
             yield _judged(site, number, origin, kind, before, str(told))
     number = site.sign_in(keep)
     before = site.serial()
-    own = _judged(site, number, OWN, "fetch, JSON", before, f"read: {site.click('save')}")
+    own = _judged(site, number, OWN, "JSON fetch", before, f"read: {site.click('save')}")
     if not own.state_changed:
         raise BrowserError(f"{site.server.name}: not even the application's own page could change the state: {own}")
     yield own
@@ -95,13 +98,16 @@ def _judged(site: Site, number: str, origin: str, kind: str, before: int | None,
     after = site.serial()
     accepted = any(each.method == "POST" and each.status == _OK for each in seen)
     if site.server.scheme == "session" and accepted != (before != after):
-        raise BrowserError(f"{site.server.name}, {origin}, {kind}: answered {seen}, but the state went {before} to {after}")
+        raise BrowserError(
+            f"{site.server.name}, {origin}, {kind}: answered {seen}, but the state went {before} to {after}"
+        )
     unsafe = site.server.unsafe
     return Attempt(
         transport=site.server.name.partition(",")[0],
         same_site=unsafe["UNSAFE_COOKIE_SAMESITE"] if site.server.cookie else None,
         csrf_check=unsafe["UNSAFE_CSRF_CHECK"] == "on",
         form_bodies=unsafe["UNSAFE_FORM_BODIES"] == "on",
+        third_party_cookies=site.server.third_party_cookies,
         origin=origin,
         attempt=kind,
         arrived=[f"{each.method} {each.status}" for each in seen],

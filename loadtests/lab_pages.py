@@ -59,7 +59,7 @@ def _handler(loot: queue.Queue[tuple[str, dict[str, Any]]]) -> type[BaseHTTPRequ
         protocol_version = "HTTP/1.1"
         timeout = 60
 
-        def do_GET(self) -> None:  # noqa: N802 - the name is the library's
+        def do_GET(self) -> None:
             address = urlsplit(self.path)
             name = address.path.removeprefix(PATH)
             path = _FILES / (name if name in {each.name for each in _FILES.iterdir()} else f"{name}.html")
@@ -70,7 +70,7 @@ def _handler(loot: queue.Queue[tuple[str, dict[str, Any]]]) -> type[BaseHTTPRequ
             comment = parse_qs(address.query).get("comment", ["none"])[0]
             self._answer(200, body.replace(b"COMMENT", comment.encode()), _TYPES[path.suffix])
 
-        def do_POST(self) -> None:  # noqa: N802 - the name is the library's
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             loot.put((parse_qs(urlsplit(self.path).query)["key"][0], json.loads(body)))
             self._answer(204, b"")

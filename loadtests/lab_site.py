@@ -1,4 +1,4 @@
-"""One server of the lab with a browser at it: a real topology behind TLS, pages beside it, and what the balancer saw."""
+"""One server of the lab and a browser at it: a real topology behind TLS, pages beside it, what the balancer saw."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ _SEEN_S = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """What a site runs: a scheme with its options, and the protections that are taken away (`servers.unsafe`)."""
+    """What a site runs: a scheme with its options, and the protections that are taken away (`servers.unsafe`).
+
+    And whether the browser gives a site in another site's page its cookies.
+    """
 
     name: str
     scheme: str
     options: Mapping[str, str] = field(default_factory=dict)
     unsafe: Mapping[str, str] = field(default_factory=dict)
+    third_party_cookies: bool = True
 
     @property
     def topology(self) -> Topology:
@@ -68,8 +72,15 @@ class Seen:
     def read(cls, line: bytes) -> Seen:
         """Of a line of the balancer's log."""
         told = {name: "" if value == "-" else value for name, value in json.loads(line).items()}
-        lengths = {name: int(told[name] or 0) for name in ("cookie_bytes", "authorization_bytes")}
-        return cls(**{**told, **lengths, "status": int(told["status"])})
+        return cls(
+            method=told["method"],
+            path=told["path"],
+            status=int(told["status"]),
+            cookie_bytes=int(told["cookie_bytes"] or 0),
+            authorization_bytes=int(told["authorization_bytes"] or 0),
+            origin=told["origin"],
+            site=told["site"],
+        )
 
 
 class Site:
@@ -173,5 +184,8 @@ def site(server: Server, accounts: Accounts, folder: Path, reaper: Reaper) -> It
         if servers.certificate is None:
             raise BrowserError(f"{server.name}: the balancer speaks no TLS")
         key = pin(servers.certificate.server)
-        browser = Chromium(reaper.folder / f"profile-{mark}", (BANK, SIBLING, OTHER), (key,), reaper)
+        browser = Chromium(
+            reaper.folder / f"profile-{mark}", (BANK, SIBLING, OTHER), (key,), reaper,
+            third_party_cookies=server.third_party_cookies,
+        )  # fmt: skip
         yield Site(server, servers, stack.enter_context(browser), pages, log)

@@ -11,13 +11,13 @@ const attempts = {
     setTimeout(() => form.submit());
     return 'left the page';
   },
-  'fetch, no-cors': url => fetch(url, {
+  'no-cors fetch': url => fetch(url, {
     method: 'POST', mode: 'no-cors', credentials: 'include', body: new URLSearchParams(FIELDS),
   }).then(answer => `${answer.type}: nothing to read`),
-  'fetch, cors': url => read(fetch(url, {
+  'cors fetch': url => read(fetch(url, {
     method: 'POST', mode: 'cors', credentials: 'include', body: new URLSearchParams(FIELDS),
   })),
-  'fetch, JSON': url => read(fetch(url, {
+  'JSON fetch': url => read(fetch(url, {
     method: 'POST', mode: 'cors', credentials: 'include', headers: {'Content-Type': 'application/json'},
     body: JSON.stringify(FIELDS),
   })),
