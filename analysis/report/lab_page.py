@@ -106,15 +106,22 @@ def _storage_answer(storage: Sequence[Row]) -> Iterable[str]:
     heard = [each["place"] for each in storage if each["read_in_use"] and not each["read_at_rest"]]
     neither = dict.fromkeys(each["place"] for each in storage if not each["read_at_rest"] and not each["read_in_use"])
     if looked:
-        also = f", and by listening from a {joined(heard)}" if heard else ""
-        yield f"An injected script took a working credential from {joined(dict.fromkeys(looked))} by looking{also}."
+        also = f", and by listening from {joined(map(_place, heard))}" if heard else ""
+        places = joined(map(_place, dict.fromkeys(looked)))
+        yield f"An injected script took a working credential from {places} by looking{also}."
     if neither:
         used = [each for each in storage if each["place"] in neither and each["used_in_page"]]
         all_ = [each for each in storage if each["place"] in neither]
         yield (
-            f"It could not read one from an {joined(neither)}, yet in {len(used)} of {len(all_)} cases it used it "
+            f"It could not read one from {joined(map(_place, neither))}, yet in {len(used)} of {len(all_)} cases it used it "
             "all the same: a request from the page changed the user's state, with the CSRF token that it had overheard."
         )
+
+
+def _place(name: str) -> str:
+    if name.endswith("Storage"):
+        return name
+    return f"{'an' if name[0] in 'aeioH' else 'a'} {name}"
 
 
 def _protected(row: Row) -> bool:
@@ -173,15 +180,15 @@ def _csrf_table(rows: Sequence[Row]) -> Table:
         columns=("credential", *kinds),
         rows=tuple((Entry(*name), *(_attempt(each) for each in here)) for name, here in servers.items()),
         note="Form and fetch: POST /profile; a JSON fetch needs a preflight. Image and navigation: GET of the same "
-        "path, which changes nothing here. A cookie without SameSite goes with another site's form for two minutes after it "
-        "was set (Chromium's Lax+POST); these were seconds old.",
+        "path, which changes nothing here. A cookie without SameSite goes with another site's form for two minutes "
+        "after it was set (Chromium's Lax+POST); these were seconds old.",
     )
 
 
 def _server(row: Row) -> tuple[str, str]:
     if row["same_site"] is None:
         return row["transport"], f"CSRF check {'on' if row['csrf_check'] else 'off'}"
-    same_site = "no SameSite" if row["same_site"] == "absent" else f"SameSite={row['same_site']}"
+    same_site = "no SameSite" if row["same_site"] == "absent" else f"SameSite {row['same_site']}"
     told = [f"CSRF check {'on' if row['csrf_check'] else 'off'}"]
     told += [] if row["form_bodies"] else ["takes JSON alone"]
     told += [] if row["third_party_cookies"] else ["third-party cookies blocked"]
