@@ -113,8 +113,9 @@ def _storage_answer(storage: Sequence[Row]) -> Iterable[str]:
         used = [each for each in storage if each["place"] in neither and each["used_in_page"]]
         all_ = [each for each in storage if each["place"] in neither]
         yield (
-            f"It could not read one from {joined(map(_place, neither))}, yet in {len(used)} of {len(all_)} cases it used it "
-            "all the same: a request from the page changed the user's state, with the CSRF token that it had overheard."
+            f"It could not read one from {joined(map(_place, neither))}, yet in {len(used)} of {len(all_)} cases it "
+            "used it all the same: a request from the page changed the user's state, with the CSRF token that it had "
+            "overheard."
         )
 
 

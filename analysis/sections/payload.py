@@ -116,7 +116,7 @@ def _text(found: Sequence[Payload]) -> tuple[str, ...]:
     counted = (
         "Octets counted on real requests through the balancer: GET /me with the credential, less the same request "
         "without it. Over HTTP/2 they are those of the header block; the HEADERS frame has a head of 9 more. Means "
-        f"over {count(found[0].line.blocks, 'sign-in')}, as the length of a text in Huffman code depends on its letters."
+        f"over {count(found[0].line.blocks, 'sign-in')}, as how long a text is in Huffman code depends on its letters."
     )
     remembered = (
         "HPACK remembers fields that were sent before, and a repeated one is an index. Clients differ: one that never "
@@ -211,7 +211,7 @@ def _million(found: Sequence[Payload]) -> Table:
         rows=tuple(
             (Entry(_name(each.cell)), *(Entry(number(each.of_a_million(name))) for name in measures)) for each in found
         ),
-        note=f"10⁶ octets to the MB; HTTP/2 with {CONNECTION} requests on a connection, the first of which pays in full.",
+        note=f"10⁶ octets to the MB; HTTP/2 with {CONNECTION} requests on a connection, whose first one pays in full.",
     )
 
 
