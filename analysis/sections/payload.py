@@ -25,7 +25,7 @@ _MEASURES = {
     "http1": "HTTP/1.1, every request",
     "first": "HTTP/2, first on a connection",
     "repeated": "HTTP/2, repeated, all indexed",
-    "repeated_never_indexed": "HTTP/2, repeated, Authorization never indexed",
+    "repeated_never_indexed": "HTTP/2, repeated, bearer never indexed",
 }
 _ROW, _LEFT = 27, 128
 

@@ -14,14 +14,20 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    """The folder of a lab with fewer servers; skipped where there is no Chromium, but not where there must be one."""
+def browser():
+    """Skips where there is no Chromium, but not where there must be one."""
     try:
-        find("chromium")
+        return find("chromium")
     except BinaryError as error:
         if os.environ.get("AUTHSCALE_CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory):
+    """The folder of a lab with fewer servers."""
+    assert browser.version
     results = tmp_path_factory.mktemp("lab")
     for module, arguments in (
         ("loadtests.browser_lab", ["--quick", "--results", str(results)]),
