@@ -14,7 +14,7 @@ def claims(thefts: Sequence[Theft], attempts: Sequence[Attempt]) -> Facts:
     """By id of a claim."""
     theirs = [each for each in attempts if each.origin != OWN]
     cookies = [each for each in theirs if each.same_site is not None]
-    unchecked = [each for each in cookies if not each.csrf_check and each.form_bodies]
+    unchecked = [each for each in cookies if each.csrf_check == "off" and each.form_bodies]
 
     def changed(rows: Iterable[Attempt], of: Callable[[Attempt], bool]) -> bool | None:
         return _any(each.state_changed for each in rows if of(each))
@@ -48,7 +48,7 @@ def claims(thefts: Sequence[Theft], attempts: Sequence[Attempt]) -> Facts:
             "strict_cookie_changed_by_a_sibling": changed(
                 unchecked, lambda each: each.same_site == "Strict" and each.origin == SAME_SITE
             ),
-            "checked_cookie_changed": changed(cookies, lambda each: each.csrf_check),
+            "checked_cookie_changed": changed(cookies, lambda each: each.csrf_check != "off"),
             "bearer_changed": changed(theirs, lambda each: each.same_site is None),
         },
     }

@@ -27,7 +27,8 @@ class Attempt:
     Attributes:
         transport: `session cookie`, `token cookie` or `bearer header`.
         same_site: of the cookie; None where there is none.
-        csrf_check: whether the server asks for the CSRF token and looks at the origin.
+        csrf_check: `on` where the server asks for the CSRF token and looks at the origin, `token` where it is blind to
+            that, or `off`.
         form_bodies: whether it takes what a plain form sends.
         third_party_cookies: whether the browser sends a site's cookies with requests from another site's page.
         origin: where the page stood that tried.
@@ -42,7 +43,7 @@ class Attempt:
 
     transport: str
     same_site: str | None
-    csrf_check: bool
+    csrf_check: str
     form_bodies: bool
     third_party_cookies: bool
     origin: str
@@ -63,12 +64,12 @@ def servers(*, quick: bool) -> tuple[Server, ...]:
     """Every server that is attacked. `quick` leaves those whose outcome must hold whatever else does."""
     checks = ("off", "on")
     if quick:
-        sessions = [_session("None", "off"), _session("Strict", "off"), _session("None", "on")]
+        sessions = [_session("None", "off"), _session("Strict", "off"), _session("None", "token")]
         return (*sessions, _bearer())
     sessions = [_session(same_site, check) for same_site in SAME_SITES for check in checks]
     tokens = [_token("None", "off"), _token("Strict", "on")]
     blocked = replace(sessions[0], name=f"{sessions[0].name}, third-party cookies blocked", third_party_cookies=False)
-    return (*sessions, _session("None", "off", forms="off"), blocked, *tokens, _bearer())
+    return (*sessions, _session("None", "token"), _session("None", "off", forms="off"), blocked, *tokens, _bearer())
 
 
 def attack(site: Site, *, quick: bool) -> Iterator[Attempt]:
@@ -105,7 +106,7 @@ def _judged(site: Site, number: str, origin: str, kind: str, before: int | None,
     return Attempt(
         transport=site.server.name.partition(",")[0],
         same_site=unsafe["UNSAFE_COOKIE_SAMESITE"] if site.server.cookie else None,
-        csrf_check=unsafe["UNSAFE_CSRF_CHECK"] == "on",
+        csrf_check=unsafe["UNSAFE_CSRF_CHECK"],
         form_bodies=unsafe["UNSAFE_FORM_BODIES"] == "on",
         third_party_cookies=site.server.third_party_cookies,
         origin=origin,

@@ -20,7 +20,7 @@ _FORM = "application/x-www-form-urlencoded"
 _MOST_BYTES = 16 * 1024
 _VALUES = {
     "UNSAFE_COOKIE_SAMESITE": ("Strict", "Lax", "None", "absent"),
-    "UNSAFE_CSRF_CHECK": ("on", "off"),
+    "UNSAFE_CSRF_CHECK": ("on", "token", "off"),
     "UNSAFE_FORM_BODIES": ("off", "on"),
 }
 """Variable to its values, the safe one first."""
@@ -32,7 +32,8 @@ class Unsafe:
 
     Attributes:
         cookie_samesite: the attribute of every cookie; `absent` leaves it out, and the browser decides.
-        csrf_check: whether changes of state need the CSRF token and must not come from another origin.
+        csrf_check: whether changes of state need the CSRF token and must not come from another origin; `token` is
+            blind to what the browser says of the origin, so that the token alone protects.
         form_bodies: whether what a plain HTML form sends is taken as well as JSON.
 
     """
@@ -55,7 +56,7 @@ class Unsafe:
     @property
     def checks_changes(self) -> bool:
         """Whether the scheme's own guard against other sites is asked."""
-        return self.csrf_check == "on"
+        return self.csrf_check != "off"
 
 
 def install(app: Flask, unsafe: Unsafe) -> None:
@@ -66,6 +67,8 @@ def install(app: Flask, unsafe: Unsafe) -> None:
     sys.stderr.write(f"authscale: UNSAFE, for the browser lab only: {told}\n")
     if unsafe.cookie_samesite != "Strict":
         app.after_request(lambda response: _relax(response, unsafe.cookie_samesite))
+    if unsafe.csrf_check == "token":
+        app.wsgi_app = _BlindToOrigins(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
     if unsafe.form_bodies == "on":
         app.wsgi_app = _TakingForms(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
 
@@ -78,6 +81,17 @@ def _relax(response: Response, same_site: str) -> Response:
         changed = cookie.replace(f"; {SAME_SITE}", "") if same_site == "absent" else cookie.replace(SAME_SITE, given)
         response.headers.add("Set-Cookie", changed)
     return response
+
+
+class _BlindToOrigins:
+    """Keeps from the application what a browser says of where a request comes from."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        told = ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN")
+        return self._application({name: each for name, each in environ.items() if name not in told}, start_response)
 
 
 class _TakingForms:

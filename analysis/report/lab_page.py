@@ -94,7 +94,7 @@ def _answer(storage: Sequence[Row], csrf: Sequence[Row]) -> Iterable[str]:
     yield capital(_told("another site", [each for each in others if not _protected(each)]))
     if siblings:
         yield capital(_told("a sibling host", [each for each in siblings if not _protected(each)]))
-    checked = [each for each in (*others, *siblings) if each["csrf_check"]]
+    checked = [each for each in (*others, *siblings) if each["csrf_check"] != "off"]
     yield f"With the CSRF check {_of(checked)} changed it, whatever the cookie's SameSite."
     bearer = [each for each in csrf if each["origin"] in _ORIGINS and each["same_site"] is None]
     sent = sum(each["credential_sent"] for each in bearer)
@@ -126,7 +126,7 @@ def _place(name: str) -> str:
 
 
 def _protected(row: Row) -> bool:
-    return bool(row["csrf_check"] or not row["form_bodies"])
+    return bool(row["csrf_check"] != "off" or not row["form_bodies"])
 
 
 def _told(who: str, rows: Sequence[Row]) -> str:
@@ -188,12 +188,16 @@ def _csrf_table(rows: Sequence[Row]) -> Table:
 
 def _server(row: Row) -> tuple[str, str]:
     if row["same_site"] is None:
-        return row["transport"], f"CSRF check {'on' if row['csrf_check'] else 'off'}"
+        return row["transport"], _check(row)
     same_site = "no SameSite" if row["same_site"] == "absent" else f"SameSite {row['same_site']}"
-    told = [f"CSRF check {'on' if row['csrf_check'] else 'off'}"]
+    told = [_check(row)]
     told += [] if row["form_bodies"] else ["takes JSON alone"]
     told += [] if row["third_party_cookies"] else ["third-party cookies blocked"]
     return f"{row['transport']}, {same_site}", ", ".join(told)
+
+
+def _check(row: Row) -> str:
+    return "CSRF token alone" if row["csrf_check"] == "token" else f"CSRF check {row['csrf_check']}"
 
 
 def _attempt(row: Row) -> Entry:

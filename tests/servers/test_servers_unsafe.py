@@ -67,3 +67,15 @@ def test_forms_are_taken_and_still_checked(environ):
 def test_a_wrong_value_is_refused_by_name(environ, name):
     with pytest.raises(SettingsError, match=f"{name}='strict' is unknown; there are: "):
         Settings.from_environ({**environ, name: "strict"})
+
+
+@pytest.mark.parametrize(("check", "status"), [("on", 403), ("token", 200)])
+def test_the_token_alone_lets_another_origin_in_that_has_it(environ, check, status):
+    client, reply = _signed_in(environ, UNSAFE_CSRF_CHECK=check)
+    headers = {"X-CSRF-Token": reply.json["credential"]["csrf_token"], "Sec-Fetch-Site": "cross-site"}
+    assert _change(client, **JSON, headers=headers) == status
+
+
+def test_the_token_alone_refuses_who_has_it_not(environ):
+    client, _ = _signed_in(environ, UNSAFE_CSRF_CHECK="token")
+    assert _change(client, **JSON, headers={"Sec-Fetch-Site": "cross-site"}) == 403
