@@ -11,7 +11,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         HASH_COST THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
+.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -53,6 +53,14 @@ contestants: .venv/.installed-dev ## install what the schemes flask-session and 
 validate: .venv/.installed ## can these figures be trusted? known truth, A/A, sensitivity, accounting, octets (under 10 minutes)
 	@$(PY) -m loadtests.validate --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
 	@$(PY) -m analysis.validate --run '$(or $(RESULTS),results)/latest-validate' --out '$(or $(RESULTS),results)/validate.json'
+
+browser-lab: .venv/.installed ## what injected scripts and other sites' pages can do with a credential, in headless Chromium
+	@$(PY) -m loadtests.browser_lab --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
+	@$(PY) -m analysis.browser_lab --run '$(or $(RESULTS),results)/latest-browser-lab'
+
+payload: .venv/.installed ## octets of a credential over HTTP/1.1 and HTTP/2, first and repeated; then its report
+	@$(PY) -m loadtests.run $(bench_options) --experiment payload
+	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')

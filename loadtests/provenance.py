@@ -20,8 +20,8 @@ from topology.cpu import Cores
 _ROOT = Path(__file__).parent.parent
 # what stands on the measured path
 _PACKAGES = (
-    "argon2-cffi", "cryptography", "flask", "gevent", "granian", "hiredis", "httptools", "locust", "pyarrow", "pyjwt",
-    "redis", "werkzeug",
+    "argon2-cffi", "cryptography", "flask", "gevent", "granian", "h2", "hiredis", "hpack", "httptools", "locust",
+    "pyarrow", "pyjwt", "redis", "werkzeug",
 )  # fmt: skip
 # on it where a contestant is measured, and installed
 _CONTESTANTS = ("cachelib", "flask-jwt-extended", "flask-session", "flask-sqlalchemy", "msgspec")

@@ -10,6 +10,7 @@ from pathlib import Path
 from servers import schemes
 from servers.keys import Keys, load_keys
 from servers.scheme import SchemeFacts
+from servers.unsafe import Unsafe
 
 MAX_SPIN_US = 10_000
 
@@ -37,14 +38,15 @@ class Settings:
     options: Mapping[str, str] = field(default_factory=dict)  # of the scheme, by name; every one has its value
     token_keys_file: Path | None = None
     spin_us: int = 0
+    unsafe: Unsafe = field(default_factory=Unsafe)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
 
         And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
-        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, and the
-        variables of the scheme's own options.
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, the
+        variables of `servers.unsafe`, and those of the scheme's own options.
 
         Raises:
             SettingsError: names the variable.
@@ -80,6 +82,7 @@ class Settings:
             options=options,
             token_keys_file=Path(environ["TOKEN_KEYS_FILE"]) if environ.get("TOKEN_KEYS_FILE") else None,
             spin_us=_spin_us(environ),
+            unsafe=_unsafe(environ),
         )
         try:
             schemes.check(settings)
@@ -103,6 +106,13 @@ def _spin_us(environ: Mapping[str, str]) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) > MAX_SPIN_US:
         raise SettingsError(f"AUTH_SPIN_US={text!r} is not a whole number from 0 to {MAX_SPIN_US}")
     return int(text)
+
+
+def _unsafe(environ: Mapping[str, str]) -> Unsafe:
+    try:
+        return Unsafe.from_environ(environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _replica_name(environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from servers import stores
 from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
-from topology.balancer import Balancing, Front, balancing
+from topology.balancer import Balancing, Beside, Front, balancing
 from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
 from topology.components.replica import replica
@@ -101,9 +101,12 @@ class RunningTopology:
 
 @contextlib.contextmanager
 def running(
-    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset()
-) -> Iterator[RunningTopology]:
+    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset(),
+    beside: Beside | None = None,
+) -> Iterator[RunningTopology]:  # fmt: skip
     """Start everything, wait for each probe, yield; stop in reverse whatever happens.
+
+    `beside` is what the balancer serves and tells besides (`topology.balancer.Beside`).
 
     Raises:
         ComponentError: a component did not start; nothing is left running.
@@ -115,7 +118,7 @@ def running(
         with contextlib.ExitStack() as stack:
             started = RunningTopology(topology)
             try:
-                _start_all(started, stack, accounts, logs, reaper, cores)
+                _start_all(started, stack, accounts, logs, reaper, cores, beside)
             except ComponentError as error:
                 if attempt + 1 < _TRIES and any(sign in str(error) for sign in _PORT_TAKEN):
                     continue
@@ -131,6 +134,7 @@ def _start_all(
     logs: Path,
     reaper: Reaper,
     cores: frozenset[int],
+    beside: Beside | None,
 ) -> None:
     topology = started.topology
     names = [f"replica-{number}" for number in range(topology.replicas)]
@@ -162,7 +166,7 @@ def _start_all(
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
     certificate = started.certificate.server if started.certificate else None
-    front = Front(next(ports), at, topology.policy, logs, folder, certificate)
+    front = Front(next(ports), at, topology.policy, logs, folder, certificate, beside)
     started.balancing = balancing(topology.balancer, front)
     start(started.balancing.component).wait_ready()
 

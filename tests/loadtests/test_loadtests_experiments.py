@@ -14,7 +14,8 @@ def test_it_ends_in_time(name: str):
     experiment = load_experiment(name, {})
     trials = experiment.blocks * len(experiment.cells)
     assert trials * (experiment.load.warm_up_s + experiment.load.duration_s + _START_AND_STOP_S) < _LONGEST_S
-    assert experiment.blocks >= 3  # two give an interval that says nothing
+    # two give an interval that says nothing; what is counted and not timed needs none
+    assert experiment.blocks >= 3 or not experiment.study.loads
 
 
 def test_stores_has_every_store_at_1_and_4_replicas_with_and_without_sliding():
