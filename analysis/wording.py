@@ -37,6 +37,7 @@ _OPTIONS = {
     "tls": "TLS",
     "spin_us": "{} us planted",
     "access_ttl_s": "access {} s",
+    "token_ttl_s": "life {} s",
     "grace_s": "grace {} s",
     "shards": "{} shards",
 }
