@@ -23,12 +23,13 @@ _LEAST_MS = 0.1  # a logarithmic axis has no zero
 _SAYS = {"logout": "one sign-in", "logout-all": "all of a user's sign-ins"}
 _NOTE = (
     "Milliseconds from the acknowledgement of the log-out until the answer to the first refusal of the last replica "
-    "that came to refuse: an upper end, as one question's round trip is in it. Each replica is asked past the balancer, 50 "
-    "times a second or more. Interval of the median: t over blocks, on logarithms; with one block, or where some were "
-    "accepted to the end, of order statistics. Interval of p99: exact, of order statistics over all log-outs, taken as "
-    "independent; its upper end needs 368. Accepted after: log-outs after whose acknowledgement some replica still "
-    "accepted, with the exact binomial interval. Past its end: revocation minus what was left, at the log-out, until "
-    "the end that the credential itself names (exp); the mean with a t interval over log-outs, and the largest."
+    "that came to refuse: an upper end, as one question's round trip is in it. Each replica is asked past the "
+    "balancer, 50 times a second or more. Interval of the median: t over blocks, on logarithms; with one block, or "
+    "where some were accepted to the end, of order statistics. Interval of p99: exact, of order statistics over all "
+    "log-outs, taken as independent; its upper end needs 368. Accepted after: log-outs after whose acknowledgement "
+    "some replica still accepted, with the exact binomial interval. Past its end: revocation minus what was left, at "
+    "the log-out, until the end that the credential itself names (exp); the mean with a t interval over log-outs, and "
+    "the largest."
 )
 _TEXT = (
     "Users sign in at one replica, are known to all that share what it knows, and sign out there. With logout-all it "
@@ -170,8 +171,11 @@ def _to_its_end(about: Sequence[Watched]) -> str:
     over = max(abs(value) for each in about for value in each.over_remaining_ms)
     total = sum(each.log_outs for each in about)
     longest = joined(f"{who} {number(ms)} ms" for who, ms in most.items())
-    how_many = f"all {total:,}" if share == 1 else f"{percent(share)} or more of {total:,}"
-    return f"After {how_many} log-outs the token was still accepted, and each was until the end that it names, give or take {number(over)} ms. The longest: {longest}."
+    every = f"all {total:,}" if share == 1 else f"{percent(share)} or more of {total:,}"
+    return (
+        f"After {every} log-outs the token was still accepted, and each was until the end that it names, give or take "
+        f"{number(over)} ms. The longest: {longest}."
+    )
 
 
 def _endless(about: Sequence[Watched]) -> str:
