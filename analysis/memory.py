@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from analysis.estimates import Estimate, estimate
 from analysis.load import Cell, Run
 from analysis.order_statistics import Quantile, Share, quantile, share
 from analysis.slope import Line, least_squares, over_blocks
@@ -32,6 +33,8 @@ class Growth:
     lines: Mapping[str, Line]
     readings: Mapping[str, tuple[tuple[int, float], ...]]
     auth_us: Mapping[int, Quantile]
+    auth_ratio: Estimate
+    """Of the median among the most users to that among the fewest: over blocks."""
     refused: int
 
 
@@ -99,8 +102,14 @@ def _growth(cell: Cell, found: Sequence[Mapping[str, Any]]) -> Growth:
         lines=lines,
         readings=readings,
         auth_us={at: quantile(values, (), 0.5) for at, values in times.items() if values},
+        auth_ratio=estimate([ratio for each in found if (ratio := _ratio(each["points"]))], positive=True),
         refused=sum(point["refused"] for point in points),
     )
+
+
+def _ratio(points: Sequence[Mapping[str, Any]]) -> float | None:
+    timed = [quantile(each["auth_us"], (), 0.5).value for each in points if each.get("auth_us")]
+    return timed[-1] / timed[0] if len(timed) > 1 and timed[0] and timed[-1] else None
 
 
 def _expiry(cell: Cell, found: Sequence[Mapping[str, Any]]) -> Expiry:
@@ -129,6 +138,11 @@ def document(growth: Sequence[Growth], expiry: Sequence[Expiry]) -> dict[str, An
                 "way": each.way,
                 "per_session": {name: _line(line) for name, line in each.lines.items()},
                 "auth_p50_us": {str(at): asdict(found) for at, found in each.auth_us.items()},
+                "auth_ratio": {
+                    "value": each.auth_ratio.value,
+                    "low": each.auth_ratio.low,
+                    "high": each.auth_ratio.high,
+                },
                 "refused": each.refused,
             }
             for each in growth

@@ -96,7 +96,9 @@ def _finding(family: Sequence[CellResult]) -> Finding:
         f"A log-out holds after {count(life_s(family[0].cell), 'second')} at most with the shortest, and "
         f"{life_s(family[-1].cell)} with the longest."
     )
-    return Finding("access-life", "finding", "Short access tokens ask the store", text, tuple(each.cell.id for each in family))
+    return Finding(
+        "access-life", "finding", "Short access tokens ask the store", text, tuple(each.cell.id for each in family)
+    )
 
 
 def _figure(families: Sequence[Sequence[CellResult]], sessions: Sequence[CellResult]) -> Figure:

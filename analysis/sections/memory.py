@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from analysis.compare import Comparison
+from analysis.compare import MARGIN, Comparison
 from analysis.drawing import panel
 from analysis.estimates import CellResult
 from analysis.finding import Finding
@@ -187,34 +187,32 @@ def _octets(line: Line) -> str:
 
 
 def _time_findings(growth: Sequence[Growth]) -> list[Finding]:
-    slower, told = [], []
-    for each in growth:
-        if len(each.auth_us) < 2:  # noqa: PLR2004 - a change needs two
-            continue
-        few, many = each.auth_us[min(each.auth_us)], each.auth_us[max(each.auth_us)]
-        ends = (
-            f"{number(few.value)} us among {min(each.auth_us):,}, {number(many.value)} us among {max(each.auth_us):,}"
-        )
-        if few.high is not None and many.low is not None and many.low > few.high:
-            slower.append(each)
-            told.append(f"{subject(each.cell)}, {ends} users")
-    rest = [each for each in growth if each not in slower and len(each.auth_us) > 1]
+    timed = [each for each in growth if each.auth_ratio.value is not None]
+    single = [each for each in timed if each.auth_ratio.low is None]
+    slower = [each for each in timed if (each.auth_ratio.low or 0.0) > 1 + MARGIN]
+    rest = [each for each in timed if each not in slower and each not in single]
     made = []
-    if told:
-        text = f"Recognising a user takes longer among many: {'; '.join(told)} (medians whose intervals are apart)."
-        made.append(
-            Finding(
-                "memory-lookup-slower", "finding", "Look-ups among many", text, tuple(each.cell.id for each in slower)
-            )
-        )
+    if slower:
+        told = "; ".join(f"{subject(each.cell)} {_ratio(each)}" for each in slower)
+        made.append(_on_time(f"Recognising a user takes longer among many: {told}.", slower))
     if rest:
-        text = (
-            f"No such growth with the number of users could be shown for {joined(subject(each.cell) for each in rest)}."
-        )
-        made.append(
-            Finding("memory-lookup", "finding", "Look-ups among many", text, tuple(each.cell.id for each in rest))
-        )
+        told = "; ".join(f"{subject(each.cell)} {_ratio(each)}" for each in rest)
+        made.append(_on_time(f"No such growth beyond the margin of 5 % could be shown: {told}.", rest))
+    if single:
+        told = "; ".join(f"{subject(each.cell)} {number(each.auth_ratio.value)}" for each in single)
+        text = f"Median time to recognise a user, among most over among fewest: {told} (one block, so no verdict)."
+        made.append(_on_time(text, single))
     return made
+
+
+def _on_time(text: str, about: Sequence[Growth]) -> Finding:
+    return Finding("memory-lookup", "finding", "Look-ups among many", text, tuple(each.cell.id for each in about))
+
+
+def _ratio(growth: Growth) -> str:
+    few, many, ratio = min(growth.auth_us), max(growth.auth_us), growth.auth_ratio
+    span = f"95 % interval {interval(ratio.low, ratio.high)}"
+    return f"{number(ratio.value)} times as long among {many:,} as among {few:,} ({span})"
 
 
 def _expiry_findings(expiry: Sequence[Expiry]) -> list[Finding]:
