@@ -30,6 +30,7 @@ from topology.reaper import Reaper
 CONNECTIONS = 4
 """Over which users sign in by HTTP."""
 _WITHIN_S = 60.0
+_REFUSED_SIGN_INS = 4000
 _FROM = {"REMOTE_ADDR": "127.0.0.1"}  # what a replica sees of a client here
 
 
@@ -37,6 +38,9 @@ class Maker(Protocol):
     """Makes users signed in."""
 
     way: str
+
+    def warm_up(self) -> None:
+        """Have the replicas hold what signing in makes them hold once, whoever signs in. Raises VerificationError."""
 
     def make(self, first: int, last: int, keep: Sequence[int]) -> list[Credential]:
         """Sign users in, from number `first` to below `last`; returns the credentials of those in `keep`.
@@ -54,6 +58,12 @@ class OverHttp:
         self._urls = tuple(urls.values())
         self._accounts = accounts
 
+    def warm_up(self) -> None:
+        """See `Maker`: SQLite's cache of the user table, 2 MB a thread, filled by sign-ins with a wrong password."""
+        numbers = range(0, self._accounts, max(1, self._accounts // _REFUSED_SIGN_INS))
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(lambda place: self._refused(place, numbers[place::CONNECTIONS]), range(CONNECTIONS)))
+
     def make(self, first: int, last: int, keep: Sequence[int]) -> list[Credential]:
         """See `Maker`."""
         kept = frozenset(keep)
@@ -62,6 +72,15 @@ class OverHttp:
                 lambda place: self._part(place, range(first + place, last, CONNECTIONS), kept), range(CONNECTIONS)
             )
             return [each for part in parts for each in part]
+
+    def _refused(self, place: int, numbers: range) -> None:
+        client = client_of(self._urls[place % len(self._urls)], timeout_s=_WITHIN_S)
+        for number in numbers:
+            body = json.dumps({"username": user_name(number, self._accounts), "password": "wrong"}).encode()
+            answer = client.request(b"POST", b"/login", body=body)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                raise VerificationError(f"POST /login with a wrong password: {answer.failure or answer.status}")
+        client.close()
 
     def _part(self, place: int, numbers: range, keep: frozenset[int]) -> list[Credential]:
         client = client_of(self._urls[place % len(self._urls)], timeout_s=_WITHIN_S)
@@ -86,6 +105,9 @@ class ByScheme:
     def __init__(self, process: subprocess.Popen[str], accounts: int) -> None:
         self._process = process
         self._accounts = accounts
+
+    def warm_up(self) -> None:
+        """See `Maker`: nobody signs in at the replicas."""
 
     def make(self, first: int, last: int, keep: Sequence[int]) -> list[Credential]:
         """See `Maker`."""

@@ -23,6 +23,7 @@ from analysis.wording import NOTHING, capital, count, interval, joined, number, 
 PLACE = 45
 _OWN = {"store_bytes": "store", "disk_blocks_bytes": "disk", "replica_rss_bytes": "replica"}
 """The readings that stand for a kind of memory each, in findings and the figure."""
+_WHERE = {"store": "in the store", "disk": "on disk", "replica": "in the replica"}
 _SLOPES = (
     "Octets (or files) that one more signed-in user occupies: the slope of least squares over the readings at each "
     "number of users, 0 among them, with the t interval over {of}; what there is without any user is apart. Store, by "
@@ -170,7 +171,7 @@ def _draw_times(axes: Axes, growth: Growth, ink: Ink) -> None:
 def _memory_findings(growth: Sequence[Growth]) -> list[Finding]:
     said = []
     for each in growth:
-        parts = [f"{_octets(each.lines[name])} in the {what}" for name, what in _OWN.items() if name in each.lines]
+        parts = [f"{_octets(each.lines[name])} {_WHERE[what]}" for name, what in _OWN.items() if name in each.lines]
         if parts:
             said.append(f"{subject(each.cell)} {joined(parts)}")
     if not said:

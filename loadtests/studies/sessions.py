@@ -38,6 +38,7 @@ GROWTH, EXPIRY = "growth", "expiry"
 _MOST_SESSIONS = 1_000_000
 _POLL_S = 0.05
 _AFTER_IDLE = 1.5  # of the idle limit: no session can be alive then
+_SETTLED_S = 1.0  # without another record gone
 _WATCHED_S = 6.0  # beyond the idle limit, for a store that takes away what has expired
 
 
@@ -115,6 +116,7 @@ def _growth(
     servers: RunningTopology, maker: Maker, study: Study, seed: int, doing: Callable[[str], None]
 ) -> dict[str, Any]:
     chance, asked = random.Random(seed), int(study["lookups"])  # noqa: S311 - to be repeated, not a secret
+    maker.warm_up()
     points: list[dict[str, Any]] = [{"sessions": 0, **asdict(at_rest(servers))}]
     known: list[Credential] = []
     before = 0
@@ -174,7 +176,8 @@ def _expiry(servers: RunningTopology, maker: Maker, study: Study, doing: Callabl
         counters, now_s = servers.store_counters(), time.monotonic() - began
         if counters is not None and (not keys or keys[-1][1] != counters.keys):
             keys.append((round(now_s, 3), counters.keys))
-        gone = keys_before is None or (keys and keys[-1][1] <= keys_before)
+        # indexes of users may stay, so that what was before may not come back
+        gone = not keys or (keys[0][1] - keys[-1][1] >= number and now_s > keys[-1][0] + _SETTLED_S)
         if now_s > _AFTER_IDLE * idle_s and (gone or now_s > idle_s + _WATCHED_S):
             break
         time.sleep(_POLL_S)
