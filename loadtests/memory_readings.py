@@ -45,23 +45,24 @@ class Memory:
 
 def at_rest(servers: RunningTopology) -> Memory:
     """Read when two readings in a row are alike within a thousandth, or after 3 s. Raises OSError, ComponentError."""
-    now = read(servers)
+    now = _restless(servers)
     for _ in range(_MOST_PAUSES):
         time.sleep(_PAUSE_S)
-        before, now = now, read(servers)
-        if _alike(before.store_bytes, now.store_bytes) and _alike(before.replica_rss_bytes, now.replica_rss_bytes):
+        before, now = now, _restless(servers)
+        if all(abs(b - a) <= _SAME * a for a, b in zip(before, now, strict=True)):
             break
-    return now
+    return read(servers)
 
 
-def _alike(before: int | None, now: int | None) -> bool:
-    return before is None or now is None or abs(now - before) <= _SAME * before
+def _restless(servers: RunningTopology) -> tuple[int, int]:
+    """What may still change once nobody asks: the store's own count (0 without one), and the replicas' memory."""
+    counters = servers.store_counters()
+    return (counters.memory_bytes if counters else 0), _replicas_rss_bytes(servers)
 
 
 def read(servers: RunningTopology) -> Memory:
     """Read once."""
-    counters, kinds = servers.store_counters(), servers.kinds()
-    usage = servers.usage()
+    counters = servers.store_counters()
     pids = [each.pid for each in servers.running if each.component.kind == "store"]
     folder = disk_folder(servers)
     length, blocks, files = (None, None, None) if folder is None else _on_disk(folder)
@@ -72,8 +73,13 @@ def read(servers: RunningTopology) -> Memory:
         length,
         blocks,
         files,
-        sum(each.rss_bytes for name, each in usage.items() if kinds[name] == "replica"),
+        _replicas_rss_bytes(servers),
     )
+
+
+def _replicas_rss_bytes(servers: RunningTopology) -> int:
+    kinds = servers.kinds()
+    return sum(each.rss_bytes for name, each in servers.usage().items() if kinds[name] == "replica")
 
 
 def disk_folder(servers: RunningTopology) -> Path | None:
