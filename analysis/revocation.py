@@ -12,6 +12,8 @@ from analysis.order_statistics import Quantile, Share, quantile, share
 
 KIND = "revocation"
 WAYS = ("logout", "logout-all")
+_EARLY_MS = 100.0
+"""One clock tells both ends: what was refused earlier than that before its end, something else ended."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Watched:
     @property
     def ends_with_its_life(self) -> bool:
         """Whether it is the end that the credential names that ends it, and nothing before."""
-        return bool(self.over_remaining_ms) and not self.beyond_ms and min(self.over_remaining_ms) > -1000  # noqa: PLR2004
+        return bool(self.over_remaining_ms) and not self.beyond_ms and min(self.over_remaining_ms) > -_EARLY_MS
 
     @property
     def over_remaining(self) -> Estimate | None:

@@ -100,6 +100,15 @@ def test_a_token_that_lives_to_its_end_is_told_from_one_that_something_else_ende
     assert any("until the end that it names" in each for each in found.answer)
 
 
+def test_a_short_token_that_a_denylist_ended_did_not_end_with_its_life():
+    denied = _cell("token", "redis", token_ttl_s="1", revocation="denylist")
+    found = _made(
+        (denied, {"logout": _log_outs([(2.0, None, 150.0 + each) for each in range(20)]), "logout-all": UNABLE})
+    )
+    assert not _entry(found, denied)["ends_with_its_life"]
+    assert "at-once" in found.findings[0].id
+
+
 def test_what_outlived_the_watch_is_reported_as_at_least():
     rows = [(None, 3990.0, None)] * 10
     found = _made((COOKIE, {"logout": _log_outs(rows), "logout-all": UNABLE}))
