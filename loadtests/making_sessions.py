@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from loadtests import credentials
-from loadtests.client import client_of
+from loadtests.client import Answer, HttpClient, client_of
 from loadtests.credentials import Credential
 from loadtests.verify import VerificationError
 from servers import schemes, stores
@@ -74,27 +74,30 @@ class OverHttp:
             return [each for part in parts for each in part]
 
     def _refused(self, place: int, numbers: range) -> None:
-        client = client_of(self._urls[place % len(self._urls)], timeout_s=_WITHIN_S)
-        for number in numbers:
-            body = json.dumps({"username": user_name(number, self._accounts), "password": "wrong"}).encode()
-            answer = client.request(b"POST", b"/login", body=body)
-            if answer.status != HTTPStatus.UNAUTHORIZED:
-                raise VerificationError(f"POST /login with a wrong password: {answer.failure or answer.status}")
-        client.close()
+        with self._client(place) as client:
+            for number in numbers:
+                self._sign_in(client, number, "wrong", HTTPStatus.UNAUTHORIZED)
 
     def _part(self, place: int, numbers: range, keep: frozenset[int]) -> list[Credential]:
-        client = client_of(self._urls[place % len(self._urls)], timeout_s=_WITHIN_S)
         found = []
-        for number in numbers:
-            name = user_name(number % self._accounts, self._accounts)
-            body = json.dumps({"username": name, "password": PASSWORD}).encode()
-            answer = client.request(b"POST", b"/login", body=body)
-            if answer.status != HTTPStatus.OK:
-                raise VerificationError(f"POST /login as {name}: {answer.failure or answer.status}")
-            if number in keep:
-                found.append(credentials.from_reply(answer.body, answer.set_cookies))
-        client.close()
+        with self._client(place) as client:
+            for number in numbers:
+                answer = self._sign_in(client, number, PASSWORD, HTTPStatus.OK)
+                if number in keep:
+                    found.append(credentials.from_reply(answer.body, answer.set_cookies))
         return found
+
+    def _client(self, place: int) -> contextlib.closing[HttpClient]:
+        return contextlib.closing(client_of(self._urls[place % len(self._urls)], timeout_s=_WITHIN_S))
+
+    def _sign_in(self, client: HttpClient, number: int, password: str, expected: int) -> Answer:
+        name = user_name(number % self._accounts, self._accounts)
+        body = json.dumps({"username": name, "password": password}).encode()
+        answer = client.request(b"POST", b"/login", body=body)
+        if answer.status != expected:
+            told = answer.failure or answer.status
+            raise VerificationError(f"POST /login as {name}: expected {int(expected)}, got {told}")
+        return answer
 
 
 class ByScheme:

@@ -140,9 +140,8 @@ def _growth(
 
 def _look_up(servers: RunningTopology, credentials: Sequence[Credential]) -> tuple[list[float], int]:
     """The replica's own times (us) of those that it recognised, and how many it refused; at the first replica."""
-    client = client_of(next(iter(servers.replica_urls.values())))
-    answers = [client.request(b"GET", b"/me", each.line) for each in credentials]
-    client.close()
+    with contextlib.closing(client_of(next(iter(servers.replica_urls.values())))) as client:
+        answers = [client.request(b"GET", b"/me", each.line) for each in credentials]
     wrong = [each for each in answers if each.status not in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)]
     if wrong:
         raise VerificationError(f"GET /me among many sessions: {wrong[0].failure or wrong[0].status}")
