@@ -38,6 +38,7 @@ _OPTIONS = {
     "balancer": "{}",
     "spin_us": "{} us planted",
     "access_ttl_s": "access {} s",
+    "token_ttl_s": "life {} s",
     "grace_s": "grace {} s",
     "shards": "{} shards",
 }
