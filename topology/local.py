@@ -15,6 +15,7 @@ from servers import stores
 from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
 from topology.certificates import Certificate, make_certificate
+from topology.cgroups import Group, method
 from topology.components.component import Component
 from topology.components.haproxy import haproxy, requests_per_replica
 from topology.components.replica import replica
@@ -22,6 +23,7 @@ from topology.cpu import Usage
 from topology.lives import Lives
 from topology.ports import LOOPBACK, free_ports
 from topology.process import ComponentError, RunningComponent
+from topology.quota import Throttling, quota_of
 from topology.reaper import Reaper
 from topology.spec import NO_STORE, Topology, one_of
 
@@ -129,6 +131,10 @@ class RunningTopology:
         """CPU and memory per component; CPU of all its incarnations, and no memory while it is down."""
         return {each.component.name: each.usage() for each in self.running}
 
+    def throttling(self) -> dict[str, Throttling]:
+        """What the kernel counted of each component that has a quota."""
+        return {each.component.name: each.group.known() for each in self.running if each.group}
+
     def kinds(self) -> dict[str, str]:
         """Component name to kind."""
         return {each.component.name: each.component.kind for each in self.running}
@@ -205,7 +211,10 @@ def _start_all(
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
     def start(component: Component) -> RunningComponent:
-        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores)
+        group = _group(component, topology, reaper)
+        if group:
+            stack.callback(group.remove)
+        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores, group)
         stack.callback(each.stop)
         started.running.append(each)
         return each
@@ -236,6 +245,19 @@ def _start_all(
         certificate=started.certificate.server if started.certificate else None,
     )
     start(balancer).wait_ready()
+    for each in started.running:
+        if each.group:
+            each.group.limit()  # not before: starting is not what is measured
+
+
+def _group(component: Component, topology: Topology, reaper: Reaper) -> Group | None:
+    """A control group for a component that has a quota; None where there is none, or no way to keep one here."""
+    quota, way = quota_of(component.kind, topology.every_option), method()
+    if quota is None or way is None:
+        return None
+    group = Group(way, component.name, quota)
+    reaper.note_group(group.folder)
+    return group
 
 
 def _sum_by_name(earlier: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
