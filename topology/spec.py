@@ -10,6 +10,7 @@ from servers import schemes, stores
 from servers.options import Option
 from servers.settings import MAX_SPIN_US
 from topology.components.haproxy import POLICIES
+from topology.components.link import RTT
 from topology.quota import REPLICA_CPUS, STORE_CPUS, QuotaError, quota_of
 
 NO_STORE = "none"
@@ -22,7 +23,7 @@ SPIN = Option(
 )  # fmt: skip
 COMMON_OPTIONS = (TLS, SPIN, REPLICA_CPUS)
 # of a topology whose store is a server of its own
-STORE_OPTIONS = (STORE_CPUS,)
+STORE_OPTIONS = (STORE_CPUS, RTT)
 _NO_SERVER = (None, "folder")  # what a store needs that is none
 
 
