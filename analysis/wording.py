@@ -41,6 +41,11 @@ _OPTIONS = {
     "token_ttl_s": "life {} s",
     "grace_s": "grace {} s",
     "shards": "{} shards",
+    "replica_cpus": "{} cores each",
+    "store_cpus": "store {} cores",
+    "store_rtt_ms": "store {} ms away",
+    "persistence": "{}",
+    "cluster_copies": "{} copy each",
 }
 """Options in words; one that has none here goes by its name and value. Only what is not the default is told."""
 

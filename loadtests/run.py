@@ -43,7 +43,7 @@ from loadtests.thresholds import split
 from loadtests.trial import finished_trial, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
-from topology import cpu
+from topology import cgroups, cpu, quota
 from topology.backing import binary_names
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret
@@ -112,7 +112,7 @@ def _run_suite(
         title, parts = suite.load_suite(name, profile)
         for part in parts:
             if part.experiment != suite.LAB:
-                _asked_for(_arguments_of(part))
+                _check_quotas(_asked_for(_arguments_of(part)))
         folder = make_folder(results, name)
         record = suite.begin(folder, name, title, profile, parts, _now())
     else:
@@ -168,8 +168,19 @@ def _refuse_changes(why: str, arguments: dict[str, Any]) -> None:
         raise SetupError(f"{why}: {', '.join(given)}")
 
 
+def _check_quotas(experiment: Experiment) -> None:
+    """Refuse a quota that this machine cannot give, before anything starts."""
+    cores = cpu.divide_cores().servers
+    for cell in experiment.cells:
+        try:
+            quota.check(cell.topology.every_option, cores)
+        except quota.QuotaError as error:
+            raise SetupError(str(error)) from error
+
+
 def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None) -> int:
     """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
+    _check_quotas(experiment)
     software, cores = provenance.software(_binaries(experiment)), cpu.divide_cores()
     machine = provenance.machine(cores)
     if resumed is None:
@@ -257,6 +268,11 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
+    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+        console.print(
+            "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
+            highlight=False,
+        )
     console.print()
 
 
