@@ -11,6 +11,8 @@ from analysis.estimates import CellResult
 from analysis.load import Cell, Run
 from analysis.stations import Station
 
+SHARED = "cores"
+"""Name of the one station of a cell whose components share the machine."""
 _METRICS = ("replica_cpu_us_per_request", "balancer_cpu_us_per_request", "store_cpu_us_per_request")
 
 
@@ -106,7 +108,7 @@ def network(demands: Demands, replicas: int, runs_on: Processors) -> tuple[Stati
     """
     components = replicas + 1 + (demands.store_s > 0)
     if runs_on.shared and runs_on.cores < components:
-        return (Station("cores", demands.total_s, servers=runs_on.cores),)
+        return (Station(SHARED, demands.total_s, servers=runs_on.cores),)
     return (
         Station("replicas", demands.replica_s / speed(runs_on.replica), copies=replicas),
         Station("balancer", demands.balancer_s),

@@ -148,10 +148,10 @@ def _fit(run: Run, fitted: Sequence[CellResult]) -> dict[int, Demands]:
 def _delayed(run: Run, result: CellResult, demands: Demands, block: int) -> Demands:
     """Return the demands with the delay that makes the model's response the measured one; none where it is longer."""
     measured_ms = result.by_block("response_mean_ms")[block]
-    stations = network(demands, result.cell.replicas, processors(run, result.cell))
+    stations, load = network(demands, result.cell.replicas, processors(run, result.cell)), offered(run, result, block)
 
     def excess_ms(delay_s: float) -> float:
-        return predict(with_delay(demands, delay_s), stations, result.cell.load).response_ms - measured_ms
+        return predict(with_delay(demands, delay_s), stations, load).response_ms - measured_ms
 
     if excess_ms(0.0) >= 0:
         return demands
@@ -164,7 +164,9 @@ def _check(run: Run, result: CellResult, by_block: Mapping[int, Demands]) -> Hel
     response, throughput = result.by_block("response_mean_ms"), result.by_block("throughput_rps")
     blocks = [block for block in by_block if block in response and block in throughput]
     said = {
-        block: predict(by_block[block], network(by_block[block], result.cell.replicas, runs_on), result.cell.load)
+        block: predict(
+            by_block[block], network(by_block[block], result.cell.replicas, runs_on), offered(run, result, block)
+        )
         for block in blocks
     }
     stations = network(mean_of(list(by_block.values())), result.cell.replicas, runs_on)
@@ -178,6 +180,18 @@ def _check(run: Run, result: CellResult, by_block: Mapping[int, Demands]) -> Hel
         utilisation=busiest.utilisation(result.value("throughput_rps") or 0.0),
         saturates=busiest.name,
     )
+
+
+def offered(run: Run, result: CellResult, block: int) -> Mapping[str, Any]:
+    """Return the load of one trial: of an open loop with the rate that its schedule came to.
+
+    A second of Poisson arrivals at 250 a second brings 220 or 280: that is what the servers were asked, not an answer.
+    """
+    load = result.cell.load
+    if load_words.is_closed(load):
+        return load
+    trial = next(each for each in run.trials if (each.cell, each.block) == (result.cell.id, block))
+    return {**load, "rate_rps": (trial.sent + trial.dropped) / trial.duration_s}
 
 
 def _over(values: Sequence[float]) -> Estimate:
