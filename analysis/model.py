@@ -23,6 +23,7 @@ from loadtests import load_words
 
 RESPONSE_LIMIT, THROUGHPUT_LIMIT = 0.15, 0.10
 """Errors, as shares of what was measured, up to which the model is valid here."""
+VALID, UNDECIDED, NOT_VALID, UNCHECKED = "valid here", "undecided", "not valid here", "unchecked"
 FIT_UP_TO = 3
 """Replicas of the cells that are fitted, where there are cells with more."""
 
@@ -49,12 +50,20 @@ class HeldOut:
     """The station that is busiest, by name."""
 
     @property
-    def valid(self) -> bool:
-        """Whether both errors are within their limits; a model without a finite response is not."""
-        response, throughput = self.response_error.value, self.throughput_error.value
-        if response is None or throughput is None:
-            return False
-        return abs(response) <= RESPONSE_LIMIT and abs(throughput) <= THROUGHPUT_LIMIT
+    def verdict(self) -> str:
+        """Valid where both errors are within their limits with their intervals, undecided where without; else not.
+
+        The same logic as that of equivalence (Schuirmann 1987): a wide interval is no proof that the error is small.
+        A model without a finite response is not valid.
+        """
+        pairs = ((self.response_error, RESPONSE_LIMIT), (self.throughput_error, THROUGHPUT_LIMIT))
+        if any(error.value is None or abs(error.value) > limit for error, limit in pairs):
+            return NOT_VALID
+        within = (
+            error.low is not None and error.high is not None and max(-error.low, error.high) <= limit
+            for error, limit in pairs
+        )
+        return VALID if all(within) else UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -66,9 +75,15 @@ class SeriesModel:
     by_block: Mapping[int, Demands]
 
     @property
-    def valid(self) -> bool | None:
-        """Whether every held-out cell is predicted within the limits; None where none was held out."""
-        return all(each.valid for each in self.held_out) if self.held_out else None
+    def all_results(self) -> tuple[CellResult, ...]:
+        """Every cell of the series that could be used."""
+        return (*self.fitted, *(each.result for each in self.held_out))
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of the held-out cells; unchecked where none was held out."""
+        found = {each.verdict for each in self.held_out}
+        return next((each for each in (NOT_VALID, UNDECIDED, VALID) if each in found), UNCHECKED)
 
 
 def models(run: Run, results: Sequence[CellResult]) -> tuple[SeriesModel, ...]:
@@ -79,7 +94,7 @@ def models(run: Run, results: Sequence[CellResult]) -> tuple[SeriesModel, ...]:
     usable = [each for each in results if _usable(each)]
     groups: dict[tuple[Any, ...], list[CellResult]] = {}
     for each in usable:
-        groups.setdefault(_series(each), []).append(each)
+        groups.setdefault(series_key(each), []).append(each)
     return tuple(made for group in groups.values() if (made := _model(run, group)))
 
 
@@ -100,7 +115,8 @@ def _usable(result: CellResult) -> bool:
     return alone and result.measurable and not result.refused and result.value("response_mean_ms") is not None
 
 
-def _series(result: CellResult) -> tuple[Any, ...]:
+def series_key(result: CellResult) -> tuple[Any, ...]:
+    """Return what the cells of a series have in common: all but their replicas and their load."""
     cell = result.cell
     return cell.scheme, cell.store, cell.policy, tuple(sorted(cell.options.items())), cell.case, cell.threads
 

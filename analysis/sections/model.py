@@ -12,7 +12,7 @@ from analysis.estimates import CellResult, Estimate, estimate
 from analysis.finding import Finding
 from analysis.lines import Drawing, Figure, load_words
 from analysis.load import Run
-from analysis.model import RESPONSE_LIMIT, THROUGHPUT_LIMIT, HeldOut, SeriesModel, models
+from analysis.model import NOT_VALID, RESPONSE_LIMIT, THROUGHPUT_LIMIT, UNDECIDED, HeldOut, SeriesModel, models
 from analysis.palette import inks
 from analysis.percentiles import Checked, check
 from analysis.report.table import Entry, Table
@@ -22,7 +22,6 @@ from analysis.wording import count, interval, joined, label, number, percent, se
 from loadtests import load_words as words
 
 PLACE = 90
-VALID, NOT_VALID = "valid here", "not valid here"
 _COMPONENTS = (("replica_s", "replica"), ("balancer_s", "balancer"), ("store_s", "store"), ("delay_s", "delay"))
 
 
@@ -54,7 +53,8 @@ def _about(made: Sequence[SeriesModel]) -> str:
         f"Demands (CPU per request, by component) and one delay were taken from the cells with "
         f"{joined(map(str, fitted))} replicas, and the cells with {joined(map(str, held))} predicted. The model is "
         f"valid here where its mean response is within {percent(RESPONSE_LIMIT)} and its throughput within "
-        f"{percent(THROUGHPUT_LIMIT)} of what was measured."
+        f"{percent(THROUGHPUT_LIMIT)} of what was measured with the whole interval of its error, and undecided where "
+        "without."
     )
 
 
@@ -81,8 +81,15 @@ def _contention(run: Run, made: Sequence[SeriesModel]) -> tuple[str, ...]:
 
 def _finding(made: Sequence[SeriesModel]) -> Finding:
     held = [each for model in made for each in model.held_out]
-    bad = [each for each in held if not each.valid]
+    bad = [each for each in held if each.verdict == NOT_VALID]
+    open_ = [each for each in held if each.verdict == UNDECIDED]
     cells = tuple(each.result.cell.id for each in held)
+    if not bad and open_:
+        text = (
+            f"Its errors are within the limits on every held-out cell, but their intervals are not on "
+            f"{joined(label(each.result.cell) for each in open_)}: more blocks would decide it."
+        )
+        return Finding("model", "caution", "Whether the queueing model is valid here is undecided", text, cells)
     if not bad:
         worst = max(abs(each.response_error.value or 0.0) for each in held)
         text = f"On {count(len(held), 'held-out cell')} its mean response is off by {percent(worst)} at most."
@@ -113,10 +120,9 @@ def _held_out(made: Sequence[SeriesModel]) -> Table:
 
 def _row(held: HeldOut) -> tuple[Entry, ...]:
     estimates = held.result.estimates
-    verdict = VALID if held.valid else NOT_VALID
     return (
         Entry(label(held.result.cell)),
-        Entry(verdict),
+        Entry(held.verdict),
         _entry(estimates["response_mean_ms"]),
         _entry(held.response_ms),
         _share(held.response_error),
@@ -218,7 +224,7 @@ def _document(model: SeriesModel, checked: Sequence[Checked]) -> dict[str, Any]:
     by_cell = {each.result.cell.id: each for each in checked}
     return {
         "fitted": [each.cell.id for each in model.fitted],
-        "valid": model.valid,
+        "verdict": model.verdict,
         "demands_us": {name: _plain(_over(model, field, 1e6)) for field, name in _COMPONENTS},
         "held_out": [_document_of(each, by_cell.get(each.result.cell.id)) for each in model.held_out],
     }
@@ -227,7 +233,7 @@ def _document(model: SeriesModel, checked: Sequence[Checked]) -> dict[str, Any]:
 def _document_of(held: HeldOut, checked: Checked | None) -> dict[str, Any]:
     found = {
         "cell": held.result.cell.id,
-        "valid": held.valid,
+        "verdict": held.verdict,
         "response_mean_ms": _plain(held.result.estimates["response_mean_ms"]),
         "modelled_response_ms": _plain(held.response_ms),
         "response_error": _plain(held.response_error),

@@ -14,9 +14,9 @@ import pytest
 
 from analysis import mva, open_network
 from analysis.demands import Demands, Processors, network
-from analysis.estimates import estimate_run
+from analysis.estimates import Estimate, estimate_run
 from analysis.load import load_run
-from analysis.model import models, predict, split
+from analysis.model import NOT_VALID, UNCHECKED, UNDECIDED, VALID, HeldOut, models, predict, split
 from analysis.percentiles import check
 from analysis.section import sections_of
 from analysis.stations import Station
@@ -75,8 +75,8 @@ def test_what_is_a_queue_is_found_valid_on_cells_it_did_not_see(queueing_run: Ca
     assert abs(held.response_error.value) < 0.10
     assert held.response_error.low < held.response_error.value < held.response_error.high
     assert held.throughput_error.value == pytest.approx(0, abs=1e-9)
-    assert held.valid
-    assert made.valid
+    assert held.verdict in (VALID, UNDECIDED)
+    assert made.verdict == held.verdict
     # 200 us on a quarter of a core is 0.8 ms; four such replicas take 5,000 requests/s
     assert held.saturates == "replicas"
     assert held.utilisation == pytest.approx(200 * 0.0008 / 4)
@@ -85,16 +85,34 @@ def test_what_is_a_queue_is_found_valid_on_cells_it_did_not_see(queueing_run: Ca
     assert first.delay_s == pytest.approx(DELAY_MS / 1e3, rel=0.3)
 
 
+@pytest.mark.parametrize(
+    ("response", "throughput", "verdict"),
+    [
+        ((-0.05, -0.14, 0.06), (0.01, 0.0, 0.02), VALID),
+        ((-0.05, -0.16, 0.06), (0.01, 0.0, 0.02), UNDECIDED),
+        ((-0.05, None, None), (0.01, 0.0, 0.02), UNDECIDED),
+        ((-0.16, -0.17, -0.14), (0.01, 0.0, 0.02), NOT_VALID),
+        ((0.0, -0.01, 0.01), (0.11, 0.1, 0.12), NOT_VALID),
+        ((None, None, None), (0.0, 0.0, 0.0), NOT_VALID),
+    ],
+)
+def test_the_verdict_needs_the_whole_interval(response: Any, throughput: Any, verdict: str, quick_run: Path):
+    result = estimate_run(load_run(quick_run))[0]
+    nothing = Estimate(1.0, 1.0, 1.0, 4)
+    errors = Estimate(*response, 4), Estimate(*throughput, 4)
+    assert HeldOut(result, nothing, nothing, *errors, utilisation=0.1, saturates="cores").verdict == verdict
+
+
 def test_what_is_no_queue_is_said_to_be_invalid(queueing_run: Callable[..., Path]):
     folder = queueing_run(wrong=1.6)
-    assert not _of(folder).valid
+    assert _of(folder).verdict == NOT_VALID
     run = load_run(folder)
     section = next(each for each in sections_of(run, estimate_run(run), ()) if each.id == "model")
     (finding,) = section.findings
     assert finding.kind == "caution"
     assert "session" in finding.text
     said = next(each for each in section.document["series"] if each["fitted"][0].startswith("session"))
-    assert said["valid"] is False
+    assert said["verdict"] == "not valid here"
     assert said["held_out"][0]["response_error"]["value"] < -0.15
     json.dumps(section.document, allow_nan=False)
 
@@ -111,7 +129,7 @@ def test_percentiles_are_simulated_where_cells_ran(queueing_run: Callable[..., P
 def test_a_run_with_one_replica_count_and_one_load_has_nothing_to_check(build_run: Build):
     run = load_run(build_run(blocks=2, requests=60, replicas=(1,)))
     results = estimate_run(run)
-    assert [each.valid for each in models(run, results)] == [None, None, None, None]
+    assert [each.verdict for each in models(run, results)] == [UNCHECKED] * 4
     assert not [each for each in sections_of(run, results, ()) if each.id == "model"]
 
 
