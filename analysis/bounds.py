@@ -1,8 +1,7 @@
 """Bounds of a closed network that need no more than demands.
 
 Asymptotic bounds: Muntz and Wong 1974, Denning and Buzen 1978. Balanced job bounds: Zahorjan, Sevcik, Eager and Galler
-1982, in the form of Lazowska et al. 1984, table 5.2. A station of several servers counts as one that is so many times
-as fast and a delay for the rest (Seidmann, Schweitzer and Shalev-Oren 1987), where the bounds are no longer strict.
+1982, in the form of Lazowska et al. 1984, table 5.2, for stations of one server.
 """
 
 from __future__ import annotations
@@ -33,19 +32,17 @@ def asymptotic(stations: Sequence[Station], users: int, *, think_s: float = 0.0,
 
 
 def balanced_job(stations: Sequence[Station], users: int, *, think_s: float = 0.0, delay_s: float = 0.0) -> Bounds:
-    """Return the tighter bounds of a product-form network."""
-    queues, waits_s = _single_servers(stations)
-    away_s = think_s + delay_s + waits_s
+    """Return the tighter bounds of a product-form network.
+
+    Where a station has several servers there are none, and the asymptotic ones are returned.
+    """
+    if any(each.servers > 1 for each in stations):
+        return asymptotic(stations, users, think_s=think_s, delay_s=delay_s)
+    queues = [each.demand_s / each.copies for each in stations if each.demand_s > 0 for _ in range(each.copies)]
+    away_s = think_s + delay_s
     total_s, slowest_s = sum(queues), max(queues)
     mean_s = total_s / len(queues)
     more = users - 1
     least = users / (total_s + away_s + more * slowest_s / (1 + away_s / (users * total_s)))
     most = min(1 / slowest_s, users / (total_s + away_s + more * mean_s / (1 + away_s / total_s)))
     return Bounds(least, most, users / most - think_s, users / least - think_s)
-
-
-def _single_servers(stations: Sequence[Station]) -> tuple[list[float], float]:
-    """Return the demand of each single-server queue, and the delay that stands for further servers."""
-    used = [each for each in stations if each.demand_s > 0]
-    queues = [each.demand_s / (each.copies * each.servers) for each in used for _ in range(each.copies)]
-    return queues, sum(each.demand_s * (each.servers - 1) / each.servers for each in used)

@@ -15,6 +15,7 @@ from typing import Any
 from scipy import optimize
 
 from analysis import mva, open_network
+from analysis.bounds import Bounds, balanced_job
 from analysis.demands import Demands, demands_of, mean_of, network, processors, with_delay
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.load import Run
@@ -48,6 +49,8 @@ class HeldOut:
     utilisation: float
     saturates: str
     """The station that is busiest, by name."""
+    bounds: Bounds | None = None
+    """Of throughput and response in a closed loop, from the mean demands."""
 
     @property
     def verdict(self) -> str:
@@ -185,7 +188,8 @@ def _check(run: Run, result: CellResult, by_block: Mapping[int, Demands]) -> Hel
         )
         for block in blocks
     }
-    stations = network(mean_of(list(by_block.values())), result.cell.replicas, runs_on)
+    demands = mean_of(list(by_block.values()))
+    stations = network(demands, result.cell.replicas, runs_on)
     busiest = bottleneck(stations)
     return HeldOut(
         result=result,
@@ -195,7 +199,15 @@ def _check(run: Run, result: CellResult, by_block: Mapping[int, Demands]) -> Hel
         throughput_error=_less_one(_over([said[block].throughput_rps / throughput[block] for block in blocks])),
         utilisation=busiest.utilisation(result.value("throughput_rps") or 0.0),
         saturates=busiest.name,
+        bounds=_bounds(demands, stations, result.cell.load),
     )
+
+
+def _bounds(demands: Demands, stations: Sequence[Station], load: Mapping[str, Any]) -> Bounds | None:
+    if not load_words.is_closed(load):
+        return None
+    think_s = float(load.get("think_s") or 0)
+    return balanced_job(stations, int(load["users"]), think_s=think_s, delay_s=demands.delay_s)
 
 
 def offered(run: Run, result: CellResult, block: int) -> Mapping[str, Any]:

@@ -114,7 +114,8 @@ def _held_out(made: Sequence[SeriesModel]) -> Table:
                  "modelled (1/s)", "error", "busiest"),
         rows=tuple(_row(each) for model in made for each in model.held_out),
         note="Error: modelled over measured, by block; the interval is over blocks. Busiest: the station that "
-        "saturates first, and its utilisation.",
+        "saturates first, and its utilisation. Under a modelled throughput of a closed loop "
+        "stand its bounds (asymptotic; balanced-job where every station has one server).",
     )  # fmt: skip
 
 
@@ -127,10 +128,16 @@ def _row(held: HeldOut) -> tuple[Entry, ...]:
         _entry(held.response_ms),
         _share(held.response_error),
         _entry(estimates["throughput_rps"]),
-        _entry(held.throughput_rps),
+        Entry(number(held.throughput_rps.value), _between(held)),
         _share(held.throughput_error),
         Entry(held.saturates, percent(held.utilisation)),
     )
+
+
+def _between(held: HeldOut) -> str:
+    if held.bounds is None:
+        return interval(held.throughput_rps.low, held.throughput_rps.high)
+    return f"bounds {number(held.bounds.least_rps)} to {number(held.bounds.most_rps)}"
 
 
 def _percentiles(checked: Sequence[Checked]) -> Table:
@@ -240,6 +247,7 @@ def _document_of(held: HeldOut, checked: Checked | None) -> dict[str, Any]:
         "throughput_rps": _plain(held.result.estimates["throughput_rps"]),
         "modelled_throughput_rps": _plain(held.throughput_rps),
         "throughput_error": _plain(held.throughput_error),
+        "bounds": asdict(held.bounds) if held.bounds else None,
         "busiest": held.saturates,
         "utilisation": held.utilisation,
     }

@@ -76,6 +76,7 @@ def test_what_is_a_queue_is_found_valid_on_cells_it_did_not_see(queueing_run: Ca
     assert held.response_error.low < held.response_error.value < held.response_error.high
     assert held.throughput_error.value == pytest.approx(0, abs=1e-9)
     assert held.verdict in (VALID, UNDECIDED)
+    assert held.bounds is None
     assert made.verdict == held.verdict
     # 200 us on a quarter of a core is 0.8 ms; four such replicas take 5,000 requests/s
     assert held.saturates == "replicas"
@@ -169,6 +170,23 @@ def test_a_closed_loop_is_predicted_by_mean_values():
     said = predict(OURS, stations, {"model": "closed", "users": 12, "think_s": 0.01})
     exact = mva.solve(stations, 12, think_s=0.01)
     assert (said.response_ms, said.throughput_rps) == (1e3 * exact.response_s, exact.throughput_rps)
+
+
+def test_a_closed_loop_is_fitted_by_a_search_and_has_bounds(build_run: Build):
+    folder = build_run(blocks=3, requests=200, series=(("control", "none"),))
+    document = json.loads((folder / "run.json").read_text())
+    document["load"] = {"model": "closed", "users": 8, "think_s": 0.02, "scenario": "browse"}
+    (folder / "run.json").write_text(json.dumps(document))
+    run = load_run(folder)
+    (made,) = models(run, estimate_run(run))
+    fitted = made.fitted[0]
+    for block, demands in made.by_block.items():
+        stations = network(demands, fitted.cell.replicas, Processors(0, 0, 2))
+        said = predict(demands, stations, document["load"])
+        assert said.response_ms == pytest.approx(fitted.by_block("response_mean_ms")[block], rel=1e-6)
+    held = made.held_out[0]
+    # the bounds are of the mean demands, the throughput is a mean over blocks
+    assert 0.99 * held.bounds.least_rps <= held.throughput_rps.value <= 1.01 * held.bounds.most_rps
 
 
 def test_an_open_loop_beyond_capacity_has_no_response_and_the_throughput_of_the_bottleneck():

@@ -84,6 +84,19 @@ def test_the_exact_solution_lies_within_the_bounds(users: int, think_s: float):
     assert tight.most_rps <= wide.most_rps * slack
 
 
+def test_the_bounds_by_hand():
+    # one station of 1 s and one of 2 s, three users: at most 1/2 a second, at least a user at a time
+    wide = bounds.asymptotic((Station("a", 1.0), Station("b", 2.0)), 3)
+    assert (wide.least_rps, wide.most_rps, wide.least_response_s, wide.most_response_s) == pytest.approx(
+        (1 / 3, 0.5, 6, 9)
+    )
+    # Lazowska et al., table 5.1: 3 / (3 + 2 x 2) and min(1/2, 3 / (3 + 2 x 1.5))
+    tight = bounds.balanced_job((Station("a", 1.0), Station("b", 2.0)), 3)
+    assert (tight.least_rps, tight.most_rps) == pytest.approx((3 / 7, 0.5))
+    cores = (Station("cores", 1.0, servers=2),)
+    assert bounds.balanced_job(cores, 3) == bounds.asymptotic(cores, 3)
+
+
 def test_the_bottleneck_is_what_has_the_least_capacity():
     assert bottleneck(WEB).capacity_rps == pytest.approx(500)
     assert bottleneck((*WEB[:2], Station("store", 0.0021))).name == "store"
