@@ -11,7 +11,7 @@ AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO 
         THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
+.PHONY: help bench plan bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -30,6 +30,10 @@ help: ## list the targets
 bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with one (RESUME=latest); then its report
 	@$(PY) -m loadtests.run $(bench_options)
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
+
+plan: .venv/.installed ## what a load needs, from a run: RPS=50000 SLO='p99<50ms' USERS=2000000 (HEADROOM= REPLICA_CPUS= RUN= SESSIONS=)
+	@$(PY) -m analysis.plan --rps '$(RPS)' --slo '$(SLO)' --users '$(USERS)' --headroom '$(HEADROOM)' --replica-cpus '$(REPLICA_CPUS)' \
+	    --run '$(or $(RUN),latest)' --sessions '$(SESSIONS)' --results '$(or $(RESULTS),results)'
 
 bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth
