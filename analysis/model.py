@@ -15,7 +15,7 @@ from typing import Any
 from scipy import optimize
 
 from analysis import mva, open_network
-from analysis.bounds import Bounds, balanced_job
+from analysis.closed_bounds import Bounds, balanced_job
 from analysis.demands import Demands, demands_of, mean_of, network, processors, with_delay
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.load import Run

@@ -1,19 +1,22 @@
 """Octets of store memory that one session takes, from a run of the experiment `sessions`, if it was one.
 
-Read from `sections.memory` of a run's summary.json: a list of rows, each with its scheme and store and a slope with an
-interval. What is not there was not measured, and is told so: no figure is made up.
+Read from `sections.memory` of a run's summary.json: `cells`, each with its scheme, its store and `per_session`, slopes
+with intervals by what was read. What is not there was not measured, and is told so: no figure is made up.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from analysis.estimates import Estimate
 
-_SLOPES = ("store_bytes_per_session", "bytes_per_session")
+_READINGS = ("store_bytes", "disk_blocks_bytes", "replica_rss_bytes")
+"""Slopes that tell what a session takes, the first that there is: by the store's own count, on disk, in the replica."""
+_IN_REPLICA = ("memory",)
+"""Stores for which the replica's growth is the store's."""
 HINT = "not measured in this run; `make bench EXPERIMENT=sessions` measures it"
 
 
@@ -24,18 +27,23 @@ def bytes_per_session(folder: Path) -> Mapping[tuple[str, str], Estimate]:
     except (OSError, ValueError):
         return {}
     section = (document.get("sections") or {}).get("memory") if isinstance(document, dict) else None
+    cells = section.get("cells") if isinstance(section, dict) else None
     found: dict[tuple[str, str], Estimate] = {}
-    for row in _rows(section):
-        slope = next((row[name] for name in _SLOPES if isinstance(row.get(name), dict)), None)
-        if slope and "scheme" in row and isinstance(slope.get("value"), (int, float)):
-            key = str(row["scheme"]), str(row.get("store", "none"))
-            found.setdefault(key, Estimate(slope["value"], slope.get("low"), slope.get("high"), 0))
+    for cell in cells if isinstance(cells, list) else ():
+        slope = _slope(cell) if isinstance(cell, dict) else None
+        if slope:
+            found.setdefault((str(cell.get("scheme")), str(cell.get("store"))), slope)
     return found
 
 
-def _rows(section: Any) -> Iterator[Mapping[str, Any]]:
-    """Give every object in the lists of a section, whatever the lists are called."""
-    if isinstance(section, dict):
-        for each in section.values():
-            if isinstance(each, list):
-                yield from (row for row in each if isinstance(row, dict))
+def _slope(cell: Mapping[str, Any]) -> Estimate | None:
+    read = cell.get("per_session")
+    if not isinstance(read, dict):
+        return None
+    for name in _READINGS:
+        line = read.get(name)
+        if name == "replica_rss_bytes" and cell.get("store") not in _IN_REPLICA:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("value"), (int, float)):
+            return Estimate(line["value"], line.get("low"), line.get("high"), 0)
+    return None

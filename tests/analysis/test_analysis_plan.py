@@ -171,15 +171,21 @@ def test_a_model_that_is_not_valid_plans_no_response_time(build_run: Build):
 def test_store_memory_comes_from_a_run_of_sessions_alone(known_run: Callable[..., Path]):
     folder = known_run()
     assert _of(_plan(folder, users=2_000_000), "session", "redis").figure("store_memory_bytes").note == HINT
-    rows = [{"scheme": "session", "store": "redis", "store_bytes_per_session": {"value": 500, "low": 490, "high": 510}}]
-    (folder / "summary.json").write_text(json.dumps({"sections": {"memory": {"slopes": rows, "note": "x"}}}))
+    slopes = {
+        "replica_rss_bytes": {"value": 9, "low": 8, "high": 10},
+        "store_bytes": {"value": 500, "low": 490, "high": 510},
+    }
+    rows = [{"scheme": "session", "store": name, "per_session": slopes} for name in ("redis", "postgres")]
+    rows[1]["per_session"] = {"replica_rss_bytes": slopes["replica_rss_bytes"]}  # not what that store holds
+    (folder / "summary.json").write_text(json.dumps({"sections": {"memory": {"cells": rows}}}))
+    assert list(bytes_per_session(folder)) == [("session", "redis")]
     made = _of(_plan(folder, dict(bytes_per_session(folder)), users=2_000_000), "session", "redis")
     memory = made.figure("store_memory_bytes")
     assert (memory.value, memory.low, memory.high) == (1000, 980, 1020)
     assert _of(_plan(folder), "token").figure("store_memory_bytes").value == 0
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"sections": {"memory": {"slopes": [1, {"scheme": "session"}]}}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sections": {"memory": {"cells": [1, {"scheme": "session"}]}}}'])
 def test_a_summary_that_is_none_holds_no_memory(tmp_path: Path, text: str):
     (tmp_path / "summary.json").write_text(text)
     assert bytes_per_session(tmp_path) == {}

@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from analysis import bounds, mva, open_network
+from analysis import closed_bounds as bounds
+from analysis import mva, open_network
 from analysis.stations import Station, bottleneck
 
 WEB = (Station("replicas", 0.004, copies=2), Station("balancer", 0.001), Station("store", 0.002))
