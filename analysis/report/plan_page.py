@@ -73,7 +73,15 @@ def beyond(figure: Planned) -> str:
     """Return how far beyond what was run a figure goes: `, far extrapolated: 16 times what was run`."""
     if figure.how != "extrapolated" or figure.factor is None:
         return ""
-    return f", {'far ' if figure.far else ''}extrapolated: {number(figure.factor, 2)} times what was run"
+    return f", {'far ' if figure.far else ''}extrapolated: {_times(figure.factor)}"
+
+
+def _small(figure: Planned) -> str:
+    return _times(figure.factor) if figure.how == "extrapolated" and figure.factor else ""
+
+
+def _times(factor: float) -> str:
+    return f"{number(factor, 2)} times what was run"
 
 
 def tables(plan: Plan) -> tuple[Table, ...]:
@@ -86,7 +94,7 @@ def tables(plan: Plan) -> tuple[Table, ...]:
                 (
                     Entry(figure.title),
                     Entry(value(figure), "" if figure.value is None else span(figure)),
-                    Entry(figure.how, beyond(figure).removeprefix(", ")),
+                    Entry(("far " if figure.far else "") + figure.how, _small(figure)),
                     Entry(figure.note),
                 )
                 for figure in each.figures

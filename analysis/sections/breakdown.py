@@ -118,7 +118,7 @@ def _bar(each: Breakdown) -> Bar:
 def _table(made: Sequence[Breakdown]) -> Table:
     return Table(
         title="Parts of the mean response time (ms)",
-        columns=("cell", *(NAMES[name] for name in NAMES), "sum", "measured mean", "adds up", "balancer CPU (us)"),
+        columns=("cell", "adds up", "measured mean", "sum", *NAMES.values(), "balancer CPU (us)"),
         rows=tuple(_row(each) for each in made),
         note=_NOTE,
     )
@@ -129,10 +129,10 @@ def _row(each: Breakdown) -> tuple[Entry, ...]:
     verdict = "yes" if each.believed else "no"
     return (
         Entry(label(each.result.cell)),
-        *(_entry(each.parts[name]) for name in NAMES),
-        Entry(number(each.sum_ms), signed_percent(1 + each.difference)),
-        _entry(mean),
         Entry(verdict, f"{percent(each.negative_share)} negative"),
+        _entry(mean),
+        Entry(number(each.sum_ms), signed_percent(1 + each.difference)),
+        *(_entry(each.parts[name]) for name in NAMES),
         _entry(each.result.estimates["balancer_cpu_us_per_request"]),
     )
 
