@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.parts import PARTS
@@ -21,7 +22,8 @@ class Breakdown:
     Attributes:
         result: the cell.
         parts: mean over blocks of each part's mean in ms, with a t interval on plain values: logarithms do not add up.
-        response_mean_ms: the metric, made of all answered requests, as the report has it.
+        response_mean_ms: plain mean over the same blocks of the metric, which is made of all answered requests; the
+            report's own is geometric over blocks, and so lower where blocks differ.
         negative_share: of all blocks the greatest share of requests with a negative remainder.
 
     """
@@ -59,12 +61,12 @@ def breakdowns(results: Sequence[CellResult]) -> tuple[Breakdown, ...]:
 
 def _of(result: CellResult) -> Breakdown | None:
     told = [each.parts for each in result.measurements if each.parts]
-    measured = result.value("response_mean_ms")
-    if not told or not measured:
+    measured = [each.values["response_mean_ms"] or 0.0 for each in result.measurements if each.parts]
+    if not told or not all(measured):
         return None
     return Breakdown(
         result=result,
         parts={name: estimate([each.mean_ms[name] for each in told], positive=False) for name in PARTS},
-        response_mean_ms=measured,
+        response_mean_ms=fmean(measured),
         negative_share=max(each.negative_share for each in told),
     )

@@ -37,7 +37,8 @@ _TEXT = (
 )
 _NOTE = (
     f"Where it says yes, the sum is within {percent(TOLERANCE)} of the measured mean and no more than "
-    f"{percent(MOST_NEGATIVE)} of the remainders are negative. The balancer's CPU time is measured, but not when: it "
+    f"{percent(MOST_NEGATIVE)} of the remainders are negative; the mean of the report is geometric over blocks, so "
+    "where blocks differ it is below the sum. The balancer's CPU time is measured, but not when: it "
     "is in the hand-over and in what is left, and no part of its own. Threads that wait for the "
     "interpreter's lock wait inside the part that they are in."
 )
