@@ -34,9 +34,9 @@ def asymptotic(stations: Sequence[Station], users: int, *, think_s: float = 0.0,
 def balanced_job(stations: Sequence[Station], users: int, *, think_s: float = 0.0, delay_s: float = 0.0) -> Bounds:
     """Return the tighter bounds of a product-form network.
 
-    Where a station has several servers there are none, and the asymptotic ones are returned.
+    Where a station has several servers or a quota there are none, and the asymptotic ones are returned.
     """
-    if any(each.servers > 1 for each in stations):
+    if any(each.servers > 1 or each.quota < 1 for each in stations):
         return asymptotic(stations, users, think_s=think_s, delay_s=delay_s)
     queues = [each.demand_s / each.copies for each in stations if each.demand_s > 0 for _ in range(each.copies)]
     away_s = think_s + delay_s

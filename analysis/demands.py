@@ -92,8 +92,17 @@ def quota(cell: Cell, name: str) -> float:
     return float(cell.options.get(name) or 0)
 
 
+PERIOD_S, LEAST_SHARE_S = 0.010, 0.001
+"""Of a quota: its period, longer where the share in one would be less than the kernel takes."""
+
+
+def period_s(share: float) -> float:
+    """Return the period in which a component may compute for its share of it."""
+    return max(PERIOD_S, LEAST_SHARE_S / share)
+
+
 def speed(cores: float) -> float:
-    """Return how fast a component computes that has so many cores and computes in one thread at a time.
+    """Return how much of a core a component can use that has so many and computes in one thread at a time.
 
     That is so of Python (the interpreter's lock), and of the main thread of HAProxy and Valkey as they run here.
     """
@@ -109,8 +118,9 @@ def network(demands: Demands, replicas: int, runs_on: Processors) -> tuple[Stati
     components = replicas + 1 + (demands.store_s > 0)
     if runs_on.shared and runs_on.cores < components:
         return (Station(SHARED, demands.total_s, servers=runs_on.cores),)
+    replica, store = speed(runs_on.replica), speed(runs_on.store)
     return (
-        Station("replicas", demands.replica_s / speed(runs_on.replica), copies=replicas),
+        Station("replicas", demands.replica_s, copies=replicas, quota=replica, period_s=period_s(replica)),
         Station("balancer", demands.balancer_s),
-        *((Station("store", demands.store_s / speed(runs_on.store)),) if demands.store_s > 0 else ()),
+        *((Station("store", demands.store_s, quota=store, period_s=period_s(store)),) if demands.store_s > 0 else ()),
     )

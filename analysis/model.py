@@ -107,10 +107,17 @@ def predict(demands: Demands, stations: Sequence[Station], load: Mapping[str, An
         solved = mva.solve(
             stations, int(load["users"]), think_s=float(load.get("think_s") or 0), delay_s=demands.delay_s
         )
-        return Prediction(1e3 * solved.response_s, solved.throughput_rps)
+        return _within(solved, bottleneck(stations).capacity_rps, load)
     rate = float(load["rate_rps"])
     response = open_network.response_s(stations, rate, delay_s=demands.delay_s)
     return Prediction(1e3 * response, min(rate, bottleneck(stations).capacity_rps))
+
+
+def _within(solved: mva.Solution, capacity_rps: float, load: Mapping[str, Any]) -> Prediction:
+    """Return the solution, or where quotas allow less than it needs what they allow (the response by Little's law)."""
+    if solved.throughput_rps <= capacity_rps:
+        return Prediction(1e3 * solved.response_s, solved.throughput_rps)
+    return Prediction(1e3 * (int(load["users"]) / capacity_rps - float(load.get("think_s") or 0)), capacity_rps)
 
 
 def _usable(result: CellResult) -> bool:

@@ -69,14 +69,16 @@ def system_of(
     return System(
         replicas=replicas,
         threads=threads,
-        replica_s=demands.replica_s / speed(runs_on.replica),
+        replica_s=demands.replica_s,
         balancer_s=demands.balancer_s,
-        store_s=demands.store_s / speed(runs_on.store),
+        store_s=demands.store_s,
         outside_s=outside_s(model.fitted, demands),
         scv=work_scv(model.fitted),
         balancers=balancers,
         shards=shards,
         shared_cores=runs_on.cores if shared else 0,
+        replica_quota=1.0 if shared else speed(runs_on.replica),
+        store_quota=1.0 if shared else speed(runs_on.store),
     )
 
 

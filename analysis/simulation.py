@@ -10,6 +10,7 @@ Replicas are asked in turn, as a round-robin balancer asks them. SimPy keeps the
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from analysis.demands import period_s
 from analysis.estimates import Estimate, estimate
 
 BATCHES = 10
@@ -48,6 +50,8 @@ class System:
     balancers: int = 1
     shards: int = 1
     shared_cores: int = 0
+    replica_quota: float = 1.0  # share of a core
+    store_quota: float = 1.0
     in_turn: bool = True  # else a replica is picked at random, as the product form has it
 
 
@@ -64,18 +68,40 @@ class Simulated:
 
 
 class Cores:
-    """Cores with one queue, first come, first served; a burst's end is known when it comes."""
+    """Cores with one queue, first come, first served; a burst's end is known when it comes.
 
-    def __init__(self, cores: int = 1) -> None:
+    One core with a quota computes at full speed until the period's share is used, and goes on in the next period.
+    """
+
+    def __init__(self, cores: int = 1, quota: float = 1.0, period_s: float = 0.0) -> None:
         self._free_at = [0.0] * cores
+        self._share_s = quota * period_s if quota < 1 else math.inf
+        self._period_s = period_s
+        self._period, self._used_s = 0, 0.0
 
     def wait(self, now: float, burst_s: float) -> float:
         """Seconds until a burst that comes now is done; who has nothing to compute does not queue."""
         if burst_s <= 0:
             return 0.0
-        done = max(now, self._free_at[0]) + burst_s
+        begin = max(now, self._free_at[0])
+        done = begin + burst_s if math.isinf(self._share_s) else self._within_quota(begin, burst_s)
         heapq.heapreplace(self._free_at, done)
         return done - now
+
+    def _within_quota(self, at: float, burst_s: float) -> float:
+        """Return when a burst that begins at `at` is done, and use up the shares of the periods that it takes."""
+        if int(at / self._period_s) > self._period:
+            self._period, self._used_s = int(at / self._period_s), 0.0
+        while burst_s > self._share_s - self._used_s:
+            burst_s -= self._share_s - self._used_s
+            self._period, self._used_s = self._period + 1, 0.0
+            at = self._period * self._period_s
+        self._used_s += burst_s
+        return at + burst_s
+
+
+def _limited(quota: float) -> Cores:
+    return Cores(1, quota, period_s(quota))
 
 
 @dataclass
@@ -91,9 +117,9 @@ class _Run:
     def __post_init__(self) -> None:
         system = self.system
         one = Cores(system.shared_cores) if system.shared_cores else None
-        self.replicas = [one or Cores() for _ in range(system.replicas)]
+        self.replicas = [one or _limited(system.replica_quota) for _ in range(system.replicas)]
         self.balancers = cycle([one or Cores() for _ in range(system.balancers)])
-        self.shards = [one or Cores() for _ in range(system.shards)]
+        self.shards = [one or _limited(system.store_quota) for _ in range(system.shards)]
         self.threads = [simpy.Resource(self.env, system.threads) for _ in range(system.replicas)]
         self.done = self.env.event()
         half_s = system.replica_s / 2

@@ -19,6 +19,9 @@ class Station:
         demand_s: service that one request needs here, in seconds of one server.
         copies: equal queues among which requests are spread evenly: replicas.
         servers: servers that share one queue: cores.
+        quota: share of a core that one server may use over a period; 1 for all of it. Within its share it computes at
+            full speed, and then it is stopped until the period ends (CFS bandwidth control).
+        period_s: that period.
 
     """
 
@@ -26,11 +29,13 @@ class Station:
     demand_s: float
     copies: int = 1
     servers: int = 1
+    quota: float = 1.0
+    period_s: float = 0.0
 
     @property
     def capacity_rps(self) -> float:
         """Requests per second at which every server is always busy (utilisation law); infinite without a demand."""
-        return self.copies * self.servers / self.demand_s if self.demand_s > 0 else float("inf")
+        return self.copies * self.servers * self.quota / self.demand_s if self.demand_s > 0 else float("inf")
 
     def utilisation(self, rate_rps: float) -> float:
         """Share of the time that a server is busy: U = X D, over the servers there are."""

@@ -115,7 +115,7 @@ def _held_out(made: Sequence[SeriesModel]) -> Table:
         rows=tuple(_row(each) for model in made for each in model.held_out),
         note="Error: modelled over measured, by block; the interval is over blocks. Busiest: the station that "
         "saturates first, and its utilisation. Under a modelled throughput of a closed loop "
-        "stand its bounds (asymptotic; balanced-job where every station has one server).",
+        "stand its bounds (asymptotic; balanced-job where every station is one whole core).",
     )  # fmt: skip
 
 

@@ -155,14 +155,17 @@ def test_up_to_three_replicas_are_fitted_and_one_cell_is_always_held(
 
 
 def test_a_quota_makes_replicas_stations_and_without_one_they_share_cores():
-    # by hand: 200 us at a quarter of a core is 0.8 ms of it
-    assert network(OURS, 4, QUOTA) == (
-        Station("replicas", pytest.approx(0.0008), copies=4), Station("balancer", 30e-6), Station("store", 25e-6),
-    )  # fmt: skip
+    replicas, balancer, store = network(OURS, 4, QUOTA)
+    assert replicas == Station("replicas", OURS.replica_s, copies=4, quota=0.25, period_s=0.01)
+    assert (balancer.demand_s, store.demand_s, store.quota) == (30e-6, 25e-6, 1.0)
+    assert replicas.capacity_rps == pytest.approx(4 * 0.25 / 200e-6)
+    # a twentieth of a core in 10 ms would be less than the kernel takes
+    assert network(OURS, 4, Processors(0.05, 0, 2))[0].period_s == pytest.approx(0.02)
     assert network(OURS, 4, Processors(0, 0, 2)) == (Station("cores", pytest.approx(255e-6), servers=2),)
     assert [each.name for each in network(OURS, 4, Processors(0, 0, 8))] == ["replicas", "balancer", "store"]
     assert network(OURS, 1, Processors(2.0, 0.5, 4))[0].demand_s == OURS.replica_s  # one thread at a time
-    assert network(OURS, 1, Processors(2.0, 0.5, 4))[2].demand_s == pytest.approx(50e-6)
+    assert network(OURS, 1, Processors(2.0, 0.5, 4))[0].quota == 1.0
+    assert network(OURS, 1, Processors(2.0, 0.5, 4))[2].capacity_rps == pytest.approx(0.5 / 25e-6)
 
 
 def test_a_closed_loop_is_predicted_by_mean_values():
@@ -170,6 +173,10 @@ def test_a_closed_loop_is_predicted_by_mean_values():
     said = predict(OURS, stations, {"model": "closed", "users": 12, "think_s": 0.01})
     exact = mva.solve(stations, 12, think_s=0.01)
     assert (said.response_ms, said.throughput_rps) == (1e3 * exact.response_s, exact.throughput_rps)
+    # 200 users ask for more than two quarters of a core give: 2,500/s, and the rest of their time they wait
+    full = predict(OURS, stations, {"model": "closed", "users": 200, "think_s": 0.01})
+    assert full.throughput_rps == pytest.approx(2500)
+    assert full.response_ms == pytest.approx(200 / 2.5 - 10)
 
 
 def test_a_closed_loop_is_fitted_by_a_search_and_has_bounds(build_run: Build):

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from analysis import mva
-from analysis.open_network import erlang_c
-from analysis.simulation import System, simulate_closed, simulate_open
+from analysis.open_network import erlang_c, station_response_s
+from analysis.simulation import Cores, System, simulate_closed, simulate_open
 from analysis.stations import Station
 
 PLENTY = 10_000  # threads that nobody waits for
@@ -53,6 +53,28 @@ def test_a_closed_network_with_random_replicas_is_what_mean_values_say():
     assert seen.mean_ms.value == pytest.approx(1e3 * exact.response_s, rel=0.04)
     in_turn = simulate_closed(System(2, PLENTY, 0.004, 0.001, 0.002), 10, 0.02, seed=5)
     assert in_turn.mean_ms.value < seen.mean_ms.value  # round robin evens out what chance does not
+
+
+def test_a_quota_stops_what_has_used_its_share_and_lets_the_rest_run_at_full_speed():
+    # by hand: 2.5 ms in every 10 ms. A burst of 2 ms, one of 1 ms at 5 ms: half of it runs, half in the next period
+    core = Cores(1, quota=0.25, period_s=0.01)
+    assert core.wait(0.0, 0.002) == pytest.approx(0.002)
+    assert core.wait(0.005, 0.001) == pytest.approx(0.0055)
+    # 0.5 ms of that period are used: 2 ms at once, 2.5 in the next from 20 ms on, 2 in the one from 30 ms on
+    assert core.wait(0.011, 0.0065) == pytest.approx(0.021)
+    seen = simulate_open(_queue(balancer_s=0.0, replica_s=0.0005, replica_quota=0.25), 100, seed=8, requests=4000)
+    assert seen.p50_ms.value < 1  # at full speed
+    assert seen.throughput_rps == pytest.approx(100, rel=0.1)
+
+
+@pytest.mark.parametrize("quota", [0.1, 0.25])
+def test_the_approximation_of_a_stop_is_of_the_right_size(quota: float):
+    station = Station("replicas", 0.0006, quota=quota, period_s=0.01)
+    rate = 0.4 * station.capacity_rps
+    system = _queue(balancer_s=0.0, replica_s=0.0006, scv=0.0, replica_quota=quota, threads=1)
+    seen, said = simulate_open(system, rate, seed=9), station_response_s(station, rate)
+    assert said == pytest.approx(seen.mean_ms.value / 1e3, rel=0.5)
+    assert said > 0.0006
 
 
 @pytest.mark.parametrize("replicas", [10, 1000])
