@@ -15,6 +15,7 @@ from analysis.load import NO_STORE, Run
 from analysis.model import NOT_VALID, UNCHECKED, UNDECIDED, SeriesModel, models, series_key
 from analysis.plan_objective import judge
 from analysis.plan_question import Question
+from analysis.plan_scale import at_scale
 from analysis.planned import Plan, Planned, SeriesPlan, refused
 from analysis.session_memory import HINT
 from analysis.stations import Station, bottleneck
@@ -106,6 +107,7 @@ def _series(
     figures = (
         *_counts(model, asked, needed, objective.why_more),
         *((objective.figure,) if objective.figure else ()),
+        *at_scale(model, asked),
         _first_full(model, asked, needed),
         _memory(model, asked, sessions.get((cell.scheme, cell.store))),
         *_octets(model, asked),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from analysis import plan as command
+from analysis import plan_scale
 from analysis.estimates import Estimate, estimate_run
 from analysis.load import load_run
 from analysis.plan_question import PlanError, Question, objective, question
@@ -52,9 +53,10 @@ def known_run(tmp_path: Path) -> Callable[..., Path]:
     return lambda name="run", **changes: _known(tmp_path / name, **changes)
 
 
-def _plan(folder: Path, memory: dict[tuple[str, str], Estimate] | None = None, **asked: Any) -> Plan:
+def _plan(folder: Path, memory: dict[tuple[str, str], Estimate] | None = None, *, only: str = "", **asked: Any) -> Plan:
     run = load_run(folder)
-    return plan(run, estimate_run(run), Question(**{"rps": 50_000.0} | asked), memory or {})
+    results = [each for each in estimate_run(run) if each.cell.scheme == only or not only]
+    return plan(run, results, Question(**{"rps": 50_000.0} | asked), memory or {})
 
 
 def _of(made: Plan, scheme: str, store: str = "none") -> SeriesPlan:
@@ -135,7 +137,7 @@ def test_no_valid_cell_carries_nothing(known_run: Callable[..., Path]):
 
 
 def test_an_objective_tighter_than_what_was_measured_has_no_figure(known: Path):
-    made = _of(_plan(known, objective=objective("p99<1ms")), "token")
+    made = _of(_plan(known, objective=objective("p99<1ms"), only="token"), "token")
     refused = made.figure("response_p99_ms")
     assert refused.value is None
     assert "tighter" in refused.note
@@ -143,11 +145,15 @@ def test_an_objective_tighter_than_what_was_measured_has_no_figure(known: Path):
 
 
 def test_an_objective_within_reach_is_simulated_and_may_take_more_replicas(known: Path):
-    easy = _of(_plan(known, objective=objective("p99<50ms"), rps=20_000), "token")
+    easy = _of(_plan(known, objective=objective("p99<50ms"), rps=20_000, only="token"), "token")
     assert easy.figure("response_p99_ms").value < 50
     assert easy.figure("replicas").value == 15
+    for replicas in (10, 100, 1000):  # as busy each: the tail is that of one replica, whatever their number
+        large = easy.figure(f"response_p99_ms_at_{replicas}")
+        assert large.value == pytest.approx(easy.figure("response_p99_ms").value, rel=0.25)
+        assert (large.how, large.factor) == ("extrapolated", replicas)
     # at no headroom the replicas are full: the law is content, and the objective is not
-    tight = _of(_plan(known, objective=objective("p99<6ms"), headroom=0.0, rps=23_300), "token")
+    tight = _of(_plan(known, objective=objective("p99<6ms"), headroom=0.0, rps=23_300, only="token"), "token")
     assert tight.figure("response_p99_ms").value < 6
     assert tight.figure("replicas").value > 7
     assert "utilisation alone" in tight.figure("replicas").note
@@ -165,6 +171,7 @@ def test_a_model_that_is_not_valid_plans_no_response_time(build_run: Build):
     made = _of(_plan(folder, objective=objective("p99<500ms")), "control")
     assert made.figure("response_p99_ms").value is None
     assert "not valid" in made.figure("response_p99_ms").note
+    assert made.figure("response_p99_ms_at_1000") is None
     assert made.figure("replicas").value
 
 
@@ -219,7 +226,10 @@ def test_a_question_in_texts():
     assert question("1", "", "", "", "").target == pytest.approx(0.4)
 
 
-def test_the_command_writes_three_files_and_stays_within_80_columns(known: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_writes_three_files_and_stays_within_80_columns(
+    known: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(plan_scale, "SIZES", (10,))  # the others take seconds each
     status = command.main(["--rps", "50000", "--slo", "p99<50ms", "--users", "2000000", "--run", str(known)])
     out = capsys.readouterr().out
     assert status == 0
