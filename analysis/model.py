@@ -136,7 +136,9 @@ def _model(run: Run, group: Sequence[CellResult]) -> SeriesModel | None:
     by_block = _fit(run, fitted)
     if not by_block:
         return None
-    return SeriesModel(fitted, tuple(_check(run, each, by_block) for each in held), by_block)
+    # errors are taken within blocks: a cell that shares none with the fit checks nothing
+    checkable = [each for each in held if set(by_block) & set(each.by_block("response_mean_ms"))]
+    return SeriesModel(fitted, tuple(_check(run, each, by_block) for each in checkable), by_block)
 
 
 def split(group: Sequence[CellResult]) -> tuple[tuple[CellResult, ...], tuple[CellResult, ...]]:

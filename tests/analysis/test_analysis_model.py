@@ -127,6 +127,16 @@ def test_percentiles_are_simulated_where_cells_ran(queueing_run: Callable[..., P
     assert abs(checked.p50_error) < 0.5  # the shape of the delay is not this network's
 
 
+def test_cells_without_a_common_valid_block_check_nothing(build_run: Build):
+    folder = build_run(blocks=2, requests=60, series=(("control", "none"),))
+    for path in (*folder.glob("trials/1/*-4r-*/trial.json"), *folder.glob("trials/2/*-1r-roundrobin/trial.json")):
+        trial = json.loads(path.read_text())
+        path.write_text(json.dumps(trial | {"valid": False, "invalid_reasons": ["generator late"]}))
+    run = load_run(folder)
+    (made,) = models(run, estimate_run(run))
+    assert (made.held_out, made.verdict) == ((), UNCHECKED)
+
+
 def test_a_run_with_one_replica_count_and_one_load_has_nothing_to_check(build_run: Build):
     run = load_run(build_run(blocks=2, requests=60, replicas=(1,)))
     results = estimate_run(run)
