@@ -13,7 +13,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload
+.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -35,6 +35,9 @@ bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with o
 
 reference: .venv/.installed ## keep a run or a suite without its raw samples, as results/reference: RUN=
 	@$(PY) -m analysis.distil --run '$(or $(RUN),$(or $(RESULTS),results)/latest)' --out '$(or $(OUT),results/reference)'
+plan: .venv/.installed ## what a load needs, from a run: RPS=50000 SLO='p99<50ms' USERS=2000000 (HEADROOM= REPLICA_CPUS= RUN= SESSIONS=)
+	@$(PY) -m analysis.plan --rps '$(RPS)' --slo '$(SLO)' --users '$(USERS)' --headroom '$(HEADROOM)' --replica-cpus '$(REPLICA_CPUS)' \
+	    --run '$(or $(RUN),latest)' --sessions '$(SESSIONS)' --results '$(or $(RESULTS),results)'
 
 bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth

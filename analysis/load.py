@@ -267,25 +267,31 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             _require_format(path, file.schema_arrow)
-            table = file.read(columns=list(columns))
+            held = set(file.schema_arrow.names)
+            table = file.read(columns=[name for name in columns if name in held])
     except (OSError, pa.ArrowException) as error:
         raise RunError(
             f"{path.name} is truncated or no Parquet file ({_first_line(error)})",
             where=path,
             hint="delete that trial's folder and run again",
         ) from error
+    for name in columns:
+        if name not in held:
+            table = table.append_column(name, pa.array([contract.ADDED[name]] * table.num_rows, pa.int64()))
     return table.select(list(columns)).cast(pa.schema([contract.SCHEMA.field(name) for name in columns]))
 
 
 def _require_format(path: Path, schema: pa.Schema) -> None:
     found = (schema.metadata or {}).get(contract.METADATA_KEY, b"none").decode()
-    if found != str(contract.FORMAT):
+    if found not in map(str, contract.READABLE):
+        known = " and ".join(map(str, contract.READABLE))
         raise RunError(
-            f"{path.name} has sample format {found}, and this reader knows {contract.FORMAT}",
+            f"{path.name} has sample format {found}, and this reader knows {known}",
             where=path,
             hint="read it with the revision of authscale that wrote it",
         )
-    missing = [name for name in contract.SCHEMA.names if name not in schema.names]
+    added = contract.ADDED if found == "1" else {}
+    missing = [name for name in contract.SCHEMA.names if name not in schema.names and name not in added]
     if missing:
         raise RunError(
             f"{path.name} lacks the columns {', '.join(missing)}", where=path, hint="delete that trial and run again"

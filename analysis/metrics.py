@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analysis import parts
 from analysis.load import NO_STORE, Cell, Trial, read_samples
+from analysis.parts import Parts, parts_of
 from loadtests import load_words
 from loadtests import samples as contract
 from loadtests.catalogue import BY_NAME, METRICS, Metric
@@ -45,8 +47,7 @@ _COLUMNS = (
     "response_head_bytes",
     "response_body_bytes",
     "credential_bytes",
-    "auth_ns",
-    "store_ns",
+    *parts.COLUMNS,
 )
 """What the metrics need of a sample."""
 
@@ -80,6 +81,8 @@ class Measurement:
     """The same in all by node, of a store of several."""
     fault: str | None
     """Why the trial must not count although the harness found no fault; None if there is nothing."""
+    parts: Parts | None = None
+    """Where the mean response time goes; None where the replicas did not tell, as in older runs."""
 
 
 def measure(trial: Trial, cell: Cell) -> Measurement:
@@ -98,6 +101,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "response_p50_ms": quantile(response_ms, 0.50),
         "response_p90_ms": quantile(response_ms, 0.90),
         "response_p99_ms": quantile(response_ms, 0.99),
+        "response_mean_ms": _mean(response_ms) if response_ms.size else None,
         "service_p50_ms": quantile(service_ms, 0.50),
         "throughput_rps": _throughput_rps(table, answered, trial, cell),
         "refused_ratio": _ratio(int(refused.sum()), count),
@@ -128,6 +132,12 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
             for name, counted in ((trial.store or {}).get("nodes") or {}).items()
         },
         fault=_fault(trial, count, int(dropped.sum()), int(answered.sum())),
+        parts=parts_of(
+            {name: _numbers(table, name)[answered] for name in parts.COLUMNS},
+            _numbers(table, "started_ns")[answered],
+            service_ms,
+            response_ms,
+        ),
     )
 
 

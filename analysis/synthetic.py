@@ -167,6 +167,7 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
     spent = _STORE_US.get(cell["store"], 120) * _commands_per_request(cell) if cell["store"] != "none" else 0
     spent_ns = (1e3 * spent * np.exp(rng.normal(0, 0.2, count))).astype(np.int64)
     check_us = _CHECK_US.get(cell["options"].get("algorithm"), 30)
+    auth_ns = spent_ns + rng.integers(900 * check_us, 1100 * check_us, count)
     credential = _CREDENTIAL_BYTES.get(cell["scheme"], 200) + int(cell["options"].get("claims_bytes", 0))
     return {
         "due_ns": due,
@@ -188,9 +189,10 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
         "response_head_bytes": np.full(count, 260),
         "response_body_bytes": np.where(lost, 120, 96),
         "credential_bytes": np.full(count, credential),
-        "auth_ns": spent_ns + rng.integers(900 * check_us, 1100 * check_us, count),
+        "auth_ns": auth_ns,
         "store_ns": spent_ns,
         "queue_ns": rng.integers(100_000, 200_000, count),
+        "app_ns": auth_ns + np.maximum(0, (service - auth_ns - 220_000) * 3 // 10),
         "connection_reused": np.ones(count, dtype=bool),
     }
 

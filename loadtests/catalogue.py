@@ -31,6 +31,7 @@ METRICS = (
     Metric("response_p50_ms", "response p50", "ms", "Latency", "median response time of answered requests"),
     Metric("response_p90_ms", "response p90", "ms", "Latency", "response time that 90 % stay under"),
     Metric("response_p99_ms", "response p99", "ms", "Latency", "response time that 99 % stay under"),
+    Metric("response_mean_ms", "response mean", "ms", "Latency", "arithmetic mean response time of a block"),
     Metric("service_p50_ms", "service p50", "ms", "Latency", "median service time: from write to last octet"),
     Metric("throughput_rps", "throughput", "1/s", "Requests", "answered requests a second", better="more"),
     Metric("refused_ratio", "refused", "", "Requests", "401s to signed-in users, over requests sent"),

@@ -3,6 +3,7 @@
 History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_samples`):
 
 1. first version.
+2. `app_ns`; read from a file of format 1 it is -1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+ADDED = {"app_ns": -1}
+"""Columns that files of an older format lack, and what stands for them there."""
 METADATA_KEY = b"authscale_samples"
 
 LOGIN, WARM_UP, MEASURED = "login", "warm-up", "measured"
@@ -53,6 +57,7 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("auth_ns", pa.int64()),
     ("store_ns", pa.int64()),
     ("queue_ns", pa.int64()),
+    ("app_ns", pa.int64()),
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
