@@ -21,6 +21,8 @@ FORMAT = 1
 """The version of run.json and trial.json that this reader understands."""
 
 
+USUAL_THREADS = 4
+"""Of a replica, where a run of old does not say; names tell another number."""
 NO_STORE = "none"
 """What stands for the store of a cell that uses none."""
 
@@ -48,7 +50,7 @@ class Cell:
     shared: bool = True  # every replica accepts what another issued
     lags: bool = False  # ... a moment later only
     case: str = ""  # of the run's study
-    threads: int = 4
+    threads: int = USUAL_THREADS
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         shared=bool(entry.get("shared", entry["store"] != "memory")),
         lags=bool(entry.get("lags", False)),
         case=str(entry.get("case", "")),
-        threads=int(entry.get("threads", 4)),
+        threads=int(entry.get("threads", USUAL_THREADS)),
     )
 
 
