@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from loadtests.client import client_of
-from servers.users import PASSWORD, user_name
+from servers.users import PASSWORD, UserTable, user_name
 from topology import local
 from topology.local import Accounts, running
 from topology.process import ComponentError
