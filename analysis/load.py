@@ -74,6 +74,7 @@ class Trial:
     warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
     study: Mapping[str, Any] = field(default_factory=dict)  # what the run's study found; its shape is the study's own
     balancer: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] | None = None  # what had to be refused and what had to be let in; None if not asked
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,7 @@ def _trial(path: Path) -> Trial:
             warm_up=document.get("warm_up", {}),
             study=document.get("study", {}),
             balancer=document.get("balancer", {}),
+            accuracy=document.get("accuracy"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

@@ -33,8 +33,8 @@ OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, ACCEPTED)
 
 EXPIRED, REVOKED, FORGED = "me-expired", "me-revoked", "me-forged"
 MUST_REFUSE = (EXPIRED, REVOKED, FORGED)
-"""Operations whose credential does not count, so that a 401 is what is `ok`: GET /me with one that has expired, that was
-signed out of, or that nobody issued."""
+"""Operations whose credential does not count, so that a 401 is what is `ok`: GET /me with one that has expired, that
+was signed out of, or that nobody issued."""
 
 _COLUMNS: list[tuple[str, Any]] = [
     # nanoseconds of the generator's monotonic clock; comparable within one file only
