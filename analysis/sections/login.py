@@ -62,7 +62,8 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     found = [_sign_ins(each, controls.get(each.cell.id)) for each in shown]
     if not found:
         return None
-    found.sort(key=lambda each: list(dict.fromkeys(one.hash_cost for one in found)).index(each.hash_cost))
+    costs = list(dict.fromkeys(each.hash_cost for each in found))
+    found.sort(key=lambda each: costs.index(each.hash_cost))
     closed = words.is_closed(run.load)
     return Section(
         id="login",

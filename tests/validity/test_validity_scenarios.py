@@ -23,8 +23,8 @@ LIFE = {"options": {"life_s": ["3"]}, "rate_rps": 150.0, "users": 10, "accounts"
 
 def _trial(folder: Path, name: str, scheme: str, **changes: object) -> tuple[dict, list[dict]]:
     """trial.json and the measured samples of one cell, run once."""
-    experiment = load_experiment(name, {"schemes": [scheme], **changes})
-    cell = next(each for each in experiment.cells if each.scheme == scheme)
+    experiment = load_experiment(name, {"schemes": list({scheme, "token"}), **changes})
+    cell = next(each for each in experiment.cells if each.scheme == scheme and "revocation" not in each.options)
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
