@@ -43,7 +43,7 @@ class Crossing:
     comparison: Comparison
 
     @property
-    def rtt_ms(self) -> int:
+    def rtt_ms(self) -> float:
         """Return the round trip that was added before the session's store."""
         return _rtt_ms(self.session)
 
@@ -88,8 +88,8 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     )
 
 
-def _rtt_ms(cell: Cell) -> int:
-    return int(cell.options.get(RTT, 0))
+def _rtt_ms(cell: Cell) -> float:
+    return float(cell.options.get(RTT, 0))
 
 
 def _crossings(
@@ -139,7 +139,9 @@ def _answer(found: Sequence[Crossing]) -> Iterable[str]:
             ratios = [each.comparison.ratio for each in here]
             dearer = sum(each.dearer == "session" for each in here)
             span = f"{number(min(ratios))} to {number(max(ratios))}"
-            told.append(f"at {rtt_ms} ms {span} times a token's, and more for certain in {dearer} of {len(here)} pairs")
+            told.append(
+                f"at {rtt_ms:g} ms {span} times a token's, and more for certain in {dearer} of {len(here)} pairs"
+            )
         yield f"{BY_NAME[metric].title} of sessions, by the round trip to the store: {'; '.join(told)}."
 
 
@@ -150,7 +152,7 @@ def _tables(found: Sequence[Crossing]) -> Iterable[Table]:
             rtts = sorted({each.rtt_ms for each in here})
             yield Table(
                 title=f"{BY_NAME[metric].title}: session over token ({_named(place)})",
-                columns=("token", *(f"{rtt} ms to the store" for rtt in rtts)),
+                columns=("token", *(f"{rtt:g} ms to the store" for rtt in rtts)),
                 rows=tuple(
                     (Entry(name), *(_entry(at.get((name, rtt))) for rtt in rtts))
                     for name in dict.fromkeys(each.algorithm for each in here)
@@ -188,7 +190,7 @@ def _waiting_table(sessions: Sequence[CellResult], tokens: Sequence[CellResult])
 def _scheme(cell: Cell) -> str:
     if cell.scheme == "token":
         return f"token {cell.options.get(ALGORITHM, _USUAL_ALGORITHM)}"
-    return f"session on {cell.store}, {_rtt_ms(cell)} ms"
+    return f"session on {cell.store}, {_rtt_ms(cell):g} ms"
 
 
 def _span(result: CellResult) -> str:
@@ -207,7 +209,8 @@ def _figure(run: Run, found: Sequence[Crossing]) -> Figure:
         for number_of, (place, here) in enumerate(_by_map(found, metric).items()):
             heading = f"{BY_NAME[metric].title}: {_named(place)}"
             told = joined(
-                f"{each.algorithm} at {each.rtt_ms} ms {number(each.comparison.ratio)} ({each.dearer})" for each in here
+                f"{each.algorithm} at {each.rtt_ms:g} ms {number(each.comparison.ratio)} ({each.dearer})"
+                for each in here
             )
             alt = f"Session over token, {heading}: {told}."
             height = 60 + 34 * len({each.algorithm for each in here})
@@ -236,7 +239,7 @@ def _map(axes: Axes, here: Sequence[Crossing]) -> None:
         axes.text(x, y - 0.14, number(each.comparison.ratio), ha="center", va="center", color=TEXT.light)
         word = f"{each.dearer} dearer" if ink else each.dearer
         axes.text(x, y + 0.24, word, ha="center", va="center", color=MUTED.light, fontsize=9)
-    axes.set_xticks(range(len(rtts)), [f"{rtt} ms" for rtt in rtts])
+    axes.set_xticks(range(len(rtts)), [f"{rtt:g} ms" for rtt in rtts])
     axes.set_yticks(range(len(algorithms)), algorithms)
     axes.set_xlim(-0.5, len(rtts) - 0.5)
     axes.set_ylim(len(algorithms) - 0.5, -0.5)
