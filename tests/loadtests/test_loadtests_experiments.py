@@ -38,3 +38,25 @@ def test_tokens_changes_one_option_at_a_time_and_has_something_to_compare_with()
     for options in tokens:
         without = [other for other in tokens if other.items() < options.items() and len(other) == len(options) - 1]
         assert without or not options
+
+
+def test_work_asks_the_same_of_every_scheme_at_each_amount():
+    cells = [each for each in load_experiment("work", {}).cells if not each.duplicate_of]
+    amounts = ("0", "1", "10", "50")
+    assert {(each.scheme, each.options.get("work_ms", "0")) for each in cells} == {
+        (scheme, amount) for scheme in ("control", "session", "token") for amount in amounts
+    }
+    load = load_experiment("work", {}).load
+    under_way = load.rate_rps * 0.05
+    assert under_way <= min(each.threads for each in cells) / 3  # neither threads nor users queue
+    assert under_way <= load.users / 10
+
+
+def test_login_has_a_control_at_each_hash_cost_and_churn_who_can_and_who_cannot_end_a_sign_in():
+    login = load_experiment("login", {})
+    controls = [each.options.get("hash_cost", "fast") for each in login.cells if each.scheme == "control"]
+    assert set(controls) == {"fast", "owasp"}
+    assert {each.threads for each in login.cells} == {login.load.users}
+    churn = load_experiment("churn", {}).cells
+    assert {each.topology.ends_at_once for each in churn} == {True, False}
+    assert {each.options["life_s"] for each in churn} == {"3"}
