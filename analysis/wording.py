@@ -43,6 +43,11 @@ _OPTIONS = {
     "work_cpu_ms": "{} ms of computing",
     "hash_cost": "hash {}",
     "life_s": "life {} s",
+    "replica_cpus": "{} cores each",
+    "store_cpus": "store {} cores",
+    "store_rtt_ms": "store {} ms away",
+    "persistence": "{}",
+    "cluster_copies": "{} copy each",
 }
 """Options in words; one that has none here goes by its name and value. Only what is not the default is told."""
 
