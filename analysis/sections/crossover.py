@@ -32,6 +32,10 @@ _TEXT = (
     "does so beyond what the noise of this run could make. The round trip is added between each replica and its "
     "store; a token meets none."
 )
+_CLOSED_TEXT = (
+    "In a closed loop without think time every thread or the processor is busy: throughput is what it is for, and auth time "
+    "holds the wait for the interpreter's lock, too. Times at ease are those of an open loop."
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     return Section(
         id="crossover",
         title="Where sessions cost more than tokens",
-        text=(_TEXT.format(load=load_words(run)),),
+        text=(_TEXT.format(load=load_words(run)), *((_CLOSED_TEXT,) if words.is_closed(run.load) else ())),
         answer=tuple(_answer(found)) if str(run.document.get("experiment")).startswith("crossover") else (),
         tables=(*_tables(found), _waiting_table(sessions, tokens)),
         figures=(_figure(run, found),),
