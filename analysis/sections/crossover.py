@@ -33,8 +33,8 @@ _TEXT = (
     "store; a token meets none."
 )
 _CLOSED_TEXT = (
-    "In a closed loop without think time every thread or the processor is busy: throughput is what it is for, and auth time "
-    "holds the wait for the interpreter's lock, too. Times at ease are those of an open loop."
+    "In a closed loop without think time every thread or the processor is busy: throughput is what it is for, and auth "
+    "time holds the wait for the interpreter's lock, too. Times at ease are those of an open loop."
 )
 
 
