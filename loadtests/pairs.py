@@ -92,10 +92,10 @@ def _matching(cells: Sequence[C], baselines: Sequence[C], fits: Callable[[C, C],
 
 def _place(cell: CellFacts) -> tuple[object, ...]:
     """Return what two cells of different schemes or stores share: where they stand, and options of any topology."""
-    return *_where(cell), tuple(sorted((n, v) for n, v in cell.options.items() if n in _OF_ANY))
+    return *where(cell), tuple(sorted((n, v) for n, v in cell.options.items() if n in _OF_ANY))
 
 
-def _where(cell: CellFacts) -> tuple[object, ...]:
+def where(cell: CellFacts) -> tuple[object, ...]:
     """Return what any two cells share that are compared: replicas, policy, threads, what surrounds authentication."""
     around = sorted((name, value) for name, value in cell.options.items() if name in _SURROUNDING)
     return cell.replicas, cell.policy, cell.threads, tuple(around)
@@ -125,7 +125,7 @@ def _stores(cells: Sequence[C]) -> Iterable[tuple[C, C]]:
 
 
 def _but_store(cell: CellFacts) -> tuple[object, ...]:
-    return cell.scheme, *_where(cell), tuple(sorted(cell.options.items()))
+    return cell.scheme, *where(cell), tuple(sorted(cell.options.items()))
 
 
 def _nearest(cell: C, cells: Sequence[C]) -> list[C]:
@@ -136,7 +136,7 @@ def _nearest(cell: C, cells: Sequence[C]) -> list[C]:
     fewer = [
         each
         for each in cells
-        if (each.scheme, _where(each)) == (cell.scheme, _where(cell))
+        if (each.scheme, where(each)) == (cell.scheme, where(cell))
         and each.store in (cell.store, NO_STORE)
         and each.options.items() < cell.options.items()
     ]
