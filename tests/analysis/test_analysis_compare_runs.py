@@ -25,8 +25,6 @@ DRIFT = 0.5
 EFFECT = math.log(1.2)
 
 
-@pytest.mark.parametrize("blocks", [3, 5, 10])
-@pytest.mark.parametrize("effect", [0.0, EFFECT])
 def test_the_control_beside_a_cell_does_the_same_work(build_run: Callable[..., Path]) -> None:
     extra = tuple((scheme, "none", {"work_ms": "10"}) for scheme in ("control", "token"))
     results = estimate_run(load_run(build_run(blocks=2, replicas=(1,), extra=extra)))
@@ -38,6 +36,8 @@ def test_the_control_beside_a_cell_does_the_same_work(build_run: Callable[..., P
     }
 
 
+@pytest.mark.parametrize("blocks", [3, 5, 10])
+@pytest.mark.parametrize("effect", [0.0, EFFECT])
 def test_the_guarded_interval_covers_whatever_the_machine_drifts(blocks: int, effect: float):
     rng = np.random.default_rng(blocks)
     covered = 0
