@@ -92,10 +92,16 @@ def _answer(found: Sequence[SignIns], *, closed: bool) -> Iterable[str]:
         rate = ", {} sign-ins a second" if closed else ""
         told = joined(f"{each.name} {number(each.cpu_us.value)} us{rate.format(_value(each))}" for each in here)
         parts = [each for each in here if each.share is not None and each.share.value is not None]
-        of = joined(f"{subject_of(each)} {percent(each.share.value)}" for each in parts if each.share)
+        of = joined(f"{subject_of(each)} {_spanned(each.share)}" for each in parts if each.share)
         yield f"At hash cost {cost}, CPU of all servers for a sign-in: {told}." + (
             f" The scheme's part of it: {of}." if of else ""
         )
+
+
+def _spanned(part: Estimate) -> str:
+    if part.low is None or part.high is None:
+        return f"{percent(part.value)} (one block, so no interval)"
+    return f"{percent(part.value)} (95 % interval {percent(part.low)} to {percent(part.high)})"
 
 
 def _value(each: SignIns) -> str:
