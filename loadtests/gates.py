@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from loadtests.accuracy import Counts, false_accepts
 from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT, among, counts, counts_by
+from topology.calibrate_link import off_by_too_much
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
 # Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
@@ -38,6 +39,13 @@ class Sent:
     response_p99_ms: float
     by_operation: Counts = field(default_factory=dict)
     """Operation to outcome to requests of the measured phase."""
+
+
+def against_link(asked_ms: float, added_ms: float | None) -> list[str]:
+    """The reason against a trial whose links to the store were not as long as was asked; `added_ms` as verified."""
+    if added_ms is None or not off_by_too_much(asked_ms, added_ms):
+        return []
+    return [f"link off: a round trip of {added_ms:.2f} ms where {asked_ms:g} ms were asked"]
 
 
 def read_sent(path: Path) -> Sent:

@@ -11,6 +11,7 @@ from servers.options import Option
 from servers.settings import MAX_SPIN_US, MAX_WORK_MS
 from servers.users import CHEAPEST, HashCost
 from topology.components.haproxy import POLICIES
+from topology.components.link import RTT
 from topology.quota import REPLICA_CPUS, STORE_CPUS, QuotaError, quota_of
 
 NO_STORE = "none"
@@ -40,7 +41,7 @@ LIFE = Option(
 )  # fmt: skip
 COMMON_OPTIONS = (TLS, SPIN, WORK, WORK_CPU, HASH_COST, LIFE, REPLICA_CPUS)
 # of a topology whose store is a server of its own
-STORE_OPTIONS = (STORE_CPUS,)
+STORE_OPTIONS = (STORE_CPUS, RTT)
 _NO_SERVER = (None, "folder")  # what a store needs that is none
 
 

@@ -60,3 +60,17 @@ def test_login_has_a_control_at_each_hash_cost_and_churn_who_can_and_who_cannot_
     churn = load_experiment("churn", {}).cells
     assert {each.topology.ends_at_once for each in churn} == {True, False}
     assert {each.options["life_s"] for each in churn} == {"3"}
+
+
+@pytest.mark.parametrize(("name", "threads"), [("crossover", {4}), ("crossover-closed", {4, 16})])
+def test_the_crossover_meets_every_round_trip_with_every_algorithm(name: str, threads: set[int]):
+    experiment = load_experiment(name, {})
+    cells = [each for each in experiment.cells if not each.duplicate_of]
+    of = {scheme: [each for each in cells if each.scheme == scheme] for scheme in ("session", "token")}
+    redis = {(each.options.get("store_rtt_ms", "0"), each.threads) for each in of["session"] if each.store == "redis"}
+    assert redis == {(rtt, count) for rtt in ("0", "1", "5") for count in threads}
+    assert {(each.options.get("algorithm", "HS256"), each.threads) for each in of["token"]} == {
+        (algorithm, count) for algorithm in ("HS256", "RS256", "ES256", "EdDSA") for count in threads
+    }
+    length_s = experiment.load.warm_up_s + experiment.load.duration_s + _START_AND_STOP_S
+    assert experiment.blocks * len(experiment.cells) * length_s < 5 * 60
