@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.palette import Ink, inks, scheme_inks
-from analysis.wording import count, joined, options_text, series
+from analysis.wording import count, joined, series
 from loadtests import load_words as words
 
 MOST_LINES = 6
@@ -81,8 +81,8 @@ def crowded(drawn: Sequence[Line]) -> bool:
     return len(drawn) > MOST_LINES
 
 
-def _key(result: CellResult) -> tuple[str, str, str, str]:
-    return result.cell.scheme, result.cell.store, result.cell.policy, options_text(result.cell.options)
+def _key(result: CellResult) -> tuple[str, str, str]:
+    return result.cell.scheme, series(result.cell), result.cell.policy
 
 
 def _replicas(result: CellResult) -> int:

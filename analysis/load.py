@@ -24,6 +24,8 @@ FORMAT = 1
 """The version of run.json and trial.json that this reader understands."""
 
 
+USUAL_THREADS = 4
+"""Of a replica, where a run of old does not say; names tell another number."""
 NO_STORE = "none"
 """What stands for the store of a cell that uses none."""
 
@@ -51,7 +53,7 @@ class Cell:
     shared: bool = True  # every replica accepts what another issued
     lags: bool = False  # ... a moment later only
     case: str = ""  # of the run's study
-    threads: int = 4
+    threads: int = USUAL_THREADS
     balancer: str = "haproxy"  # in older runs there was no other
 
 
@@ -76,6 +78,7 @@ class Trial:
     warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
     study: Mapping[str, Any] = field(default_factory=dict)  # what the run's study found; its shape is the study's own
     balancer: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] | None = None  # what had to be refused and what had to be let in; None if not asked
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         shared=bool(entry.get("shared", entry["store"] != "memory")),
         lags=bool(entry.get("lags", False)),
         case=str(entry.get("case", "")),
-        threads=int(entry.get("threads", 4)),
+        threads=int(entry.get("threads", USUAL_THREADS)),
         balancer=str(entry.get("balancer", "haproxy")),
     )
 
@@ -241,6 +244,7 @@ def _trial(path: Path) -> Trial:
             warm_up=document.get("warm_up", {}),
             study=document.get("study", {}),
             balancer=document.get("balancer", {}),
+            accuracy=document.get("accuracy"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

@@ -39,6 +39,7 @@ _COLUMNS = (
     "ended_ns",
     "user_was_busy",
     "phase",
+    "operation",
     "status",
     "outcome",
     "replica",
@@ -108,6 +109,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "error_ratio": _ratio(int(wrong.sum()), count),
         "auth_p50_us": _server_p50_us(_numbers(table, "auth_ns")[answered]),
         "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(_numbers(table, "store_ns")[answered]),
+        "auth_store_share": _store_share(table, answered),
         "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
@@ -187,6 +189,13 @@ def _octets(table: pa.Table, sent: NDArray[np.bool_], answered: NDArray[np.bool_
 def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
     """Return the median of a Server-Timing duration in us, over the answers that carried one."""
     return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
+
+
+def _store_share(table: pa.Table, answered: NDArray[np.bool_]) -> float | None:
+    """Return the median part that store time has in auth time, of the reads: they ask the store for nothing else."""
+    auth, store = _numbers(table, "auth_ns"), _numbers(table, "store_ns")
+    told = answered & contract.among(table["operation"], "me") & (auth > 0) & (store >= 0)
+    return quantile(store[told] / auth[told], 0.50)
 
 
 def _work(trial: Trial, cell: Cell) -> dict[str, int]:

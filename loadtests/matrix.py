@@ -16,9 +16,9 @@ from loadtests.precision import LEAST_BLOCKS, Precision
 from loadtests.study import USUAL, Study, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
-from servers.users import HashCost
 from topology import balancer
 from topology.spec import (
+    HASH_COST,
     MAX_REPLICAS,
     MAX_THREADS,
     NO_STORE,
@@ -38,9 +38,9 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 
 # section -> key -> what it takes
 _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": int},
+    "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": (int, list)},
     "load": load_rules.REQUIRED,
-    "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
+    "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": (str, list)},
 }  # fmt: skip
 # keys that may be left out
 _OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -80,7 +80,8 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         for section, keys in _KEYS.items():
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
-        document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
+        variants = _at_each_hash_cost(document["axes"].get("variants", [{}]), document["plan"]["hash_cost"])
+        document["axes"]["variants"] = _with_options(variants, changes.get("options", {}))
         return _resolve(name, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
@@ -126,10 +127,6 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         raise ExperimentError(
             f"users ({load.users}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
         )
-    try:
-        HashCost.parse(plan["hash_cost"])
-    except ValueError as error:
-        raise ExperimentError(f"hash_cost: {error}") from error
     study = resolve(document.get("study", {}), changes.get("study", {}))
     cells = _cells(document["axes"], plan.get("copies", 1), study)
     precision = _precision(plan, cells)
@@ -141,7 +138,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         blocks=max(plan["blocks"], LEAST_BLOCKS) if precision else plan["blocks"],
         precision=precision,
         seed=plan["seed"],
-        settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
+        settings={"accounts": plan["accounts"], "hash_cost": " ".join(_hash_costs(cells))},
         thresholds=_thresholds(plan.get("thresholds", []), cells),
         study=study,
     )
@@ -189,11 +186,15 @@ def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ..
         if not isinstance(count, int):
             raise ExperimentError(f"replicas: {count!r} is not a whole number")
         in_range("replicas", count, 1, MAX_REPLICAS)
-    in_range("threads", axes["threads"], 1, MAX_THREADS)
+    threads = _values("threads", _listed(axes["threads"]))
+    for count in threads:
+        if not isinstance(count, int):
+            raise ExperimentError(f"threads: {count!r} is not a whole number")
+        in_range("threads", count, 1, MAX_THREADS)
     topologies = [
-        Topology(scheme, store, count, policy, axes["threads"], options=options)
+        Topology(scheme, store, count, policy, each, options=options)
         for scheme, store, options in _variants(axes)
-        for count, policy in itertools.product(axes["replicas"], axes["policies"])
+        for count, policy, each in itertools.product(axes["replicas"], axes["policies"], threads)
     ]
     if study.kind != USUAL:
         return _cells_of_study(topologies, study)
@@ -243,6 +244,21 @@ def _place(asked: list[str], store: str) -> int:
     return asked.index(store) if store in asked else -1
 
 
+def _at_each_hash_cost(variants: list[Any], costs: str | list[str]) -> list[Any]:
+    """The variants, at every cost of the plan those that name none."""
+    listed = _values("hash_cost", _listed(costs))
+    return [
+        {HASH_COST.name: cost, **variant} if isinstance(variant, dict) else variant
+        for cost in listed
+        for variant in variants
+    ]
+
+
+def _hash_costs(cells: tuple[Cell, ...]) -> list[str]:
+    """Every cost that some cell's passwords are hashed at, in order."""
+    return list(dict.fromkeys(cell.topology.every_option[HASH_COST.name] for cell in cells))
+
+
 def _with_options(variants: list[Any], changes: Mapping[str, list[str]]) -> list[dict[str, str]]:
     """The experiment's variants, each with every combination of the options of the command line laid over it."""
     known = every_option()
@@ -263,6 +279,11 @@ def _with_options(variants: list[Any], changes: Mapping[str, list[str]]) -> list
     if not made:
         raise ExperimentError("an option without a value; name at least one")
     return made
+
+
+def _listed(value: Any) -> list[Any]:
+    """One value of an axis stands for a list of it."""
+    return value if isinstance(value, list) else [value]
 
 
 def _values(axis: str, values: Iterable[Any]) -> list[Any]:

@@ -32,7 +32,13 @@ ERROR = "error"  # any other answer that was not the expected one, or a body tha
 TIMEOUT = "timeout"
 FAILED = "failed"  # no answer: connection refused, reset, closed early
 DROPPED = "dropped"  # due, and never sent: its user was still busy when the trial ended
-OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED)
+ACCEPTED = "accepted"  # a request of `MUST_REFUSE` that was answered as if its credential counted
+OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, ACCEPTED)
+
+EXPIRED, REVOKED, FORGED = "me-expired", "me-revoked", "me-forged"
+MUST_REFUSE = (EXPIRED, REVOKED, FORGED)
+"""Operations whose credential does not count, so that a 401 is what is `ok`: GET /me with one that has expired, that
+was signed out of, or that nobody issued."""
 
 _COLUMNS: list[tuple[str, Any]] = [
     # nanoseconds of the generator's monotonic clock; comparable within one file only
@@ -93,6 +99,13 @@ def counts(column: pa.ChunkedArray[Any], rows: NDArray[np.bool_]) -> dict[str, i
         for name, number in zip(_names(chunk), np.bincount(chosen, minlength=len(chunk.dictionary)), strict=True):
             found[name] = found.get(name, 0) + int(number)
     return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def counts_by(
+    column: pa.ChunkedArray[Any], within: pa.ChunkedArray[Any], rows: NDArray[np.bool_]
+) -> dict[str, dict[str, int]]:
+    """Return, for each name of a dictionary column that some chosen row holds, the `counts` of another column there."""
+    return {name: counts(within, rows & among(column, name)) for name in counts(column, rows)}
 
 
 def _chunks(column: pa.ChunkedArray[Any]) -> list[pa.DictionaryArray[Any, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from loadtests import control, gates, machine
+from loadtests import accuracy, control, gates, machine
 from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
@@ -166,6 +166,7 @@ def record_of(
         generator_cpu_share=cpu_share,
         steal_share=shares["steal_share"],
         refusals_expected=refusals_expected(topology),
+        accepted_by_design=accuracy.by_design(topology),
         balanced=sum(balanced.values()),
         locust=counts["requests"],
         closed=load.model == CLOSED,
@@ -183,6 +184,7 @@ def record_of(
         "dropped": sent.dropped,
         "late": sent.late,
         "outcomes": sent.outcomes,
+        "accuracy": accuracy.accuracy_of(sent.by_operation, topology),
         "response_p50_ms": sent.response_p50_ms,
         "generator": {
             "cpu_share": cpu_share,
@@ -213,6 +215,7 @@ def unloaded_record() -> dict[str, Any]:
         "dropped": 0,
         "late": 0,
         "outcomes": {},
+        "accuracy": None,
         "response_p50_ms": 0.0,
         "generator": {},
         "machine": {},

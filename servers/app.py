@@ -93,9 +93,13 @@ class _Twin:
 
     def __init__(self, scheme: Scheme, users: UserTable, settings: Settings) -> None:
         self._scheme = scheme
-        self._spin_us = settings.spin_us
         self._checks_changes = settings.unsafe.checks_changes
         self._users = users
+        self._spin_us, self._work_s, self._work_cpu_us = (
+            settings.spin_us,
+            settings.work_ms / 1000,
+            settings.work_cpu_ms * 1000,
+        )
 
     def healthz(self) -> Response:
         return _json({"status": "ok"})
@@ -110,7 +114,12 @@ class _Twin:
         return _json({"user": account.name, "role": account.role}, self._sign_in(account))
 
     def me(self) -> Response:
-        return _json(_told(self._authenticate()))
+        identity = self._authenticate()
+        if self._work_s:
+            time.sleep(self._work_s)  # as on an answer from elsewhere: the thread is taken, the processor is not
+        if self._work_cpu_us:
+            burn(self._work_cpu_us)
+        return _json(_told(identity))
 
     def profile(self) -> Response:
         identity = self._authenticate_change()

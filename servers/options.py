@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -17,6 +18,8 @@ class Option:
         meaning: one line for people.
         values: all there are; empty for a number between `low` and `high`.
         places: decimals that a number may have; a number is written in one way alone, as it stands in a cell's id.
+        parse: raises ValueError for a text that is no value; None for one of `values`, or a number.
+        surrounds: it is no part of authentication: cells are compared where it is equal, and at each of its values.
 
     """
 
@@ -28,10 +31,17 @@ class Option:
     low: int = 0
     high: int = 0
     places: int = 0
+    parse: Callable[[str], object] | None = None
+    surrounds: bool = False
 
     def check(self, value: str) -> str:
         """`value`, if it is one of this option's; otherwise a ValueError that says which ones there are."""
-        if self.values:
+        if self.parse is not None:
+            try:
+                self.parse(value)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {error}") from error
+        elif self.values:
             if value not in self.values:
                 raise ValueError(f"{self.name} {value!r} is unknown; there are: {', '.join(self.values)}")
         elif self.places:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from servers import stores
 from servers.signing_keys import make_keys
+from servers.users import HashCost, seed
 from topology.backing import Backing, Ground, backing
 from topology.balancer import Beside, Front, balancing
 from topology.certificates import make_certificate
@@ -24,7 +25,7 @@ from topology.process import ComponentError, RunningComponent
 from topology.quota import quota_of
 from topology.reaper import Reaper
 from topology.running_topology import RunningTopology
-from topology.spec import NO_STORE, Topology
+from topology.spec import HASH_COST, NO_STORE, Topology
 
 __all__ = ["Accounts", "RunningTopology", "make_secret", "running"]
 
@@ -36,10 +37,26 @@ _PORT_TAKEN = ("Address already in use", "cannot bind", "Address in use")
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who can log in: the user table and the secret that all replicas share."""
+    """Who can log in: the user table and the secret that all replicas share.
+
+    `users_db` is the table at the usual hash cost; those at others stand beside it (`seed`).
+    """
 
     users_db: Path
     secret_file: Path
+
+    def table(self, hash_cost: str) -> Path:
+        """The user table at that cost."""
+        if hash_cost == HASH_COST.default:
+            return self.users_db
+        cost = HashCost.parse(hash_cost)
+        name = f"users-{cost.time_cost}-{cost.memory_kib}-{cost.parallelism}.db"
+        return self.users_db.with_name(name)
+
+    def seed(self, count: int, hash_costs: Iterable[str]) -> None:
+        """Make the tables of so many users at these costs. Raises OSError or sqlite3.Error."""
+        for cost in sorted(set(hash_costs)):
+            seed(self.table(cost), count, HashCost.parse(cost))
 
     def keys_file(self, algorithm: str) -> Path:
         """The keys that tokens are signed with, made when first asked for; the same for every topology of a run."""
@@ -180,9 +197,10 @@ def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
     algorithm = topology.option("algorithm")
     return {
         "AUTH_SCHEME": topology.scheme,
-        "USERS_DB": str(accounts.users_db),
+        "USERS_DB": str(accounts.table(topology.every_option[HASH_COST.name])),
         "SECRET_FILE": str(accounts.secret_file),
         **({"TOKEN_KEYS_FILE": str(accounts.keys_file(algorithm))} if algorithm is not None else {}),
         **topology.scheme_settings,
+        **topology.life_settings,
         **topology.settings,
     }

@@ -28,7 +28,7 @@ from topology.local import Accounts, make_secret, running
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
+from topology.spec import HASH_COST, NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
 
 _FOLDER = Path(".up")
 _BEARER = ("token", "hybrid", "flask-jwt-extended")
@@ -115,7 +115,7 @@ def _serve(topology: Topology) -> int:
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
-        users.seed(accounts.users_db, _ACCOUNTS, users.HashCost.parse("fast"))
+        accounts.seed(_ACCOUNTS, [topology.every_option[HASH_COST.name]])
         try:
             with running(topology, accounts, logs=_FOLDER / "logs", reaper=reaper) as servers:
                 if servers.authority:

@@ -39,3 +39,39 @@ def test_tokens_changes_one_option_at_a_time_and_has_something_to_compare_with()
     for options in tokens:
         without = [other for other in tokens if other.items() < options.items() and len(other) == len(options) - 1]
         assert without or not options
+
+
+def test_work_asks_the_same_of_every_scheme_at_each_amount():
+    cells = [each for each in load_experiment("work", {}).cells if not each.duplicate_of]
+    amounts = ("0", "1", "10", "50")
+    assert {(each.scheme, each.options.get("work_ms", "0")) for each in cells} == {
+        (scheme, amount) for scheme in ("control", "session", "token") for amount in amounts
+    }
+    load = load_experiment("work", {}).load
+    under_way = load.rate_rps * 0.05
+    assert under_way <= min(each.threads for each in cells) / 3  # neither threads nor users queue
+    assert under_way <= load.users / 10
+
+
+def test_login_has_a_control_at_each_hash_cost_and_churn_who_can_and_who_cannot_end_a_sign_in():
+    login = load_experiment("login", {})
+    controls = [each.options.get("hash_cost", "fast") for each in login.cells if each.scheme == "control"]
+    assert set(controls) == {"fast", "owasp"}
+    assert {each.threads for each in login.cells} == {login.load.users}
+    churn = load_experiment("churn", {}).cells
+    assert {each.topology.ends_at_once for each in churn} == {True, False}
+    assert {each.options["life_s"] for each in churn} == {"3"}
+
+
+@pytest.mark.parametrize(("name", "threads"), [("crossover", {4}), ("crossover-closed", {4, 16})])
+def test_the_crossover_meets_every_round_trip_with_every_algorithm(name: str, threads: set[int]):
+    experiment = load_experiment(name, {})
+    cells = [each for each in experiment.cells if not each.duplicate_of]
+    of = {scheme: [each for each in cells if each.scheme == scheme] for scheme in ("session", "token")}
+    redis = {(each.options.get("store_rtt_ms", "0"), each.threads) for each in of["session"] if each.store == "redis"}
+    assert redis == {(rtt, count) for rtt in ("0", "1", "5") for count in threads}
+    assert {(each.options.get("algorithm", "HS256"), each.threads) for each in of["token"]} == {
+        (algorithm, count) for algorithm in ("HS256", "RS256", "ES256", "EdDSA") for count in threads
+    }
+    length_s = experiment.load.warm_up_s + experiment.load.duration_s + _START_AND_STOP_S
+    assert experiment.blocks * len(experiment.cells) * length_s < 5 * 60
