@@ -13,7 +13,7 @@ from loadtests import load_rules
 from loadtests.experiment import Cell, Experiment
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
-from loadtests.study import USUAL, Study, module, resolve
+from loadtests.study import USUAL, Study, check_load, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from servers.users import HashCost
@@ -131,6 +131,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
     study = resolve(document.get("study", {}), changes.get("study", {}))
+    check_load(study, load)
     cells = _cells(document["axes"], plan.get("copies", 1), study)
     precision = _precision(plan, cells)
     return Experiment(

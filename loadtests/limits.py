@@ -1,0 +1,73 @@
+"""What limits a topology: how busy each kind of component was, of its quota or else of a core, and which was full.
+
+Utilisation is CPU time over the length and over what there was of it (the utilisation law: Denning and Buzen 1978).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from topology.spec import Topology
+
+FULL = 0.85
+"""A component that is busy for more than this share of what it may use is what limits; a queue before it is long."""
+ALL_SERVERS = "servers' cores"
+GENERATOR_BUSY = "generator"
+
+
+@dataclass(frozen=True)
+class Busy:
+    """How busy one kind of component was.
+
+    Attributes:
+        kind: `replica`, `balancer`, `store`, or all servers together (`ALL_SERVERS`).
+        share: of what one of them may use; of several the busiest.
+        of: what that is: `quota 0.05` (cores), `a core`, `2 cores`.
+        throttled: share of the quota's periods in which it was stopped; None without a quota.
+
+    """
+
+    kind: str
+    share: float
+    of: str
+    throttled: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For trial.json."""
+        return asdict(self)
+
+
+def busy(
+    components: Mapping[str, Mapping[str, Any]], seconds: float, quotas: Mapping[str, float], server_cores: int
+) -> tuple[Busy, ...]:
+    """Return how busy each kind was over `seconds`, the busiest first, from `components` of trial.json.
+
+    `quotas` has the cores that one component of a kind may use, where it has a quota; others may use a core, because
+    each of them runs on one thread, or under one lock. `server_cores` 0: they are not set apart, nor judged together.
+    """
+    found = []
+    for kind in dict.fromkeys(part["kind"] for part in components.values()):
+        parts = [part for part in components.values() if part["kind"] == kind]
+        cores = quotas.get(kind) or 1.0
+        share = max(part["cpu_ns"] for part in parts) / 1e9 / seconds / cores
+        stopped = [part["throttled_share"] for part in parts if part.get("throttled_share") is not None]
+        found.append(
+            Busy(kind, share, f"quota {cores:g}" if quotas.get(kind) else "a core", max(stopped, default=None))
+        )
+    if server_cores:
+        total = sum(part["cpu_ns"] for part in components.values()) / 1e9 / seconds / server_cores
+        found.append(Busy(ALL_SERVERS, total, f"{server_cores} core{'s' if server_cores > 1 else ''}"))
+    return tuple(sorted(found, key=lambda each: -each.share))
+
+
+def limit(found: tuple[Busy, ...]) -> Busy | None:
+    """Return what was full; None where nothing was: then it is latency that misses the objective, not capacity."""
+    return next((each for each in found if each.share >= FULL), None)
+
+
+def quotas(topology: Topology) -> dict[str, float]:
+    """Return the cores that one component of a kind may use, of the kinds that have a quota."""
+    asked = {kind: topology.option(f"{kind}_cpus") for kind in ("replica", "store")}
+    return {kind: float(text) for kind, text in asked.items() if text and float(text)}
