@@ -13,6 +13,8 @@ from topology.spec import Topology
 
 FULL = 0.85
 """A component that is busy for more than this share of what it may use is what limits; a queue before it is long."""
+OTHERS_SHARE = 0.1
+"""Of the machine: above this the programs of others belong into the explanation."""
 ALL_SERVERS = "servers' cores"
 GENERATOR_BUSY = "generator"
 
@@ -60,6 +62,16 @@ def busy(
         total = sum(part["cpu_ns"] for part in components.values()) / 1e9 / seconds / server_cores
         found.append(Busy(ALL_SERVERS, total, f"{server_cores} core{'s' if server_cores > 1 else ''}"))
     return tuple(sorted(found, key=lambda each: -each.share))
+
+
+def others_share(record: Mapping[str, Any], seconds: float, machine_cores: int) -> float:
+    """Return the share of the machine that was taken by what belongs to neither the servers nor the generator.
+
+    `record` is as trial.json; its generator's share is of one core over the same `seconds`.
+    """
+    servers = float(sum(part["cpu_ns"] for part in record["components"].values())) / 1e9 / seconds
+    ours = servers + float(record["generator"]["cpu_share"])
+    return max(0.0, float(record["machine"]["busy_share"]) - ours / machine_cores)
 
 
 def limit(found: tuple[Busy, ...]) -> Busy | None:

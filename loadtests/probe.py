@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from loadtests import gates, limits
 from loadtests.capacity_search import MET, MISSED, UNJUDGED, Outcome, Seen
 from loadtests.experiment import Load
@@ -70,6 +72,7 @@ class Prober:
             "figure_ms": figure_ms if sent.outcomes.get(OK) else None,
             **{name: record[name] for name in _KEPT},
             "busy": [each.as_dict() for each in found],
+            "others_share": limits.others_share(record, seconds, psutil.cpu_count() or 1),
         }
         against = unjudged(kept, self.slo)
         return {

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests.capacity_search import Found, search
 from loadtests.experiment import Cell, Load
-from loadtests.limits import GENERATOR_BUSY, Busy, limit
+from loadtests.limits import GENERATOR_BUSY, OTHERS_SHARE, Busy, limit
 from loadtests.pacing import CLOSED
 from loadtests.probe import Prober
 from loadtests.slo import Slo
@@ -102,6 +102,9 @@ def _study_record(found: Found, slo: Slo, probes: Sequence[Mapping[str, Any]]) -
         "at_least": found.at_least,
         "slo": str(slo),
         "limit": _limit(found, probes),
+        "others_share": next(
+            (each["others_share"] for each in reversed(probes) if each["rate_rps"] == found.missed_rps), None
+        ),
         "probes": list(probes),
     }
     return {**made, "told": told(made)}
@@ -129,4 +132,8 @@ def told(study: Mapping[str, Any]) -> str:
     rate, full = f"{study['capacity_rps']:.0f} requests/s", study["limit"]
     if study["at_least"]:
         return f"at least {rate}, {full['because'] if full else 'the search ended there'}"
-    return f"{rate}, limited by {full['kind']} ({full['share']:.0%} of {full['of']})" if full else f"{rate}, by latency"
+    if full:
+        return f"{rate}, limited by {full['kind']} ({full['share']:.0%} of {full['of']})"
+    others = study["others_share"] or 0.0
+    beside = f" while other programs took {others:.0%} of the machine" if others > OTHERS_SHARE else ""
+    return f"{rate}, by latency{beside}"

@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.capacity_search import MET, MISSED, MOST_RPS, UNJUDGED, Seen, search
 from loadtests.experiment import Experiment
-from loadtests.limits import ALL_SERVERS, busy, limit
+from loadtests.limits import ALL_SERVERS, busy, limit, others_share
 from loadtests.matrix import ExperimentError, load_experiment
 from loadtests.probe import is_clear, unjudged
 from loadtests.samples import SCHEMA, write
@@ -185,6 +185,13 @@ def test_the_limit_is_what_was_full_of_what_it_may_use():
     assert limit(found[1:]) is None
 
 
+def test_what_neither_servers_nor_generator_took_is_others():
+    parts = {"replica-0": {"kind": "replica", "cpu_ns": 600_000_000}}
+    record = {"components": parts, "generator": {"cpu_share": 0.3}, "machine": {"busy_share": 0.8}}
+    assert others_share(record, 1.0, 2) == pytest.approx(0.8 - 0.45)
+    assert others_share(record | {"machine": {"busy_share": 0.4}}, 1.0, 2) == 0
+
+
 def test_a_search_takes_an_open_loop_of_one_rate_and_is_run_again_as_it_was():
     experiment = load_experiment("capacity", {"study": {"slo": "p50 < 20 ms"}, "replicas": [1]})
     assert Experiment.from_dict(experiment.as_dict()) == experiment
@@ -212,5 +219,8 @@ def test_the_progress_line_says_at_least_where_the_servers_were_not_the_limit():
     }
     found = {"capacity_rps": 900.0, "slo": "p99 < 50 ms", "at_least": True, "limit": full}
     assert told(found) == "at least 900 requests/s, generator used 80% of its core"
-    assert told(found | {"at_least": False, "limit": None}) == "900 requests/s, by latency"
+    found |= {"at_least": False, "limit": None, "others_share": 0.02}
+    assert told(found) == "900 requests/s, by latency"
+    beside = "900 requests/s, by latency while other programs took 40% of the machine"
+    assert told(found | {"others_share": 0.4}) == beside
     assert told(found | {"capacity_rps": None}) == "no rate met p99 < 50 ms"
