@@ -10,6 +10,7 @@ from servers import schemes, stores
 from servers.options import Option
 from servers.settings import MAX_SPIN_US
 from topology.components.haproxy import POLICIES
+from topology.quota import REPLICA_CPUS, STORE_CPUS, QuotaError, quota_of
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
@@ -19,7 +20,10 @@ SPIN = Option(
     "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check, to see whether a known cost is found",
     high=MAX_SPIN_US,
 )  # fmt: skip
-COMMON_OPTIONS = (TLS, SPIN)
+COMMON_OPTIONS = (TLS, SPIN, REPLICA_CPUS)
+# of a topology whose store is a server of its own
+STORE_OPTIONS = (STORE_CPUS,)
+_NO_SERVER = (None, "folder")  # what a store needs that is none
 
 
 class SpecError(ValueError):
@@ -55,6 +59,11 @@ class Topology:
                 known[name].check(value)
             except ValueError as error:
                 raise SpecError(str(error)) from error
+        try:
+            for kind in ("replica", "store"):
+                quota_of(kind, self.options)
+        except QuotaError as error:
+            raise SpecError(str(error)) from error
         facts = schemes.facts()[self.scheme]
         if missing := facts.missing():
             raise SpecError(missing)
@@ -131,15 +140,17 @@ def uses_store(scheme: str, options: Mapping[str, str]) -> bool:
 
 def option_names(scheme: str, store: str) -> dict[str, Option]:
     """Every option of a topology of this scheme and store: those of each, and those of any topology."""
-    of_store = stores.facts()[store].options if store in stores.facts() else ()
-    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS)}
+    facts = stores.facts().get(store)
+    of_store = facts.options if facts else ()
+    served = STORE_OPTIONS if facts and facts.needs not in _NO_SERVER else ()
+    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS, *served)}
 
 
 def every_option() -> dict[str, Option]:
     """Every option that any scheme, store or topology has."""
     of_schemes = [option for facts in schemes.facts().values() for option in facts.options]
     of_stores = [option for facts in stores.facts().values() for option in facts.options]
-    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS)}
+    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS, *STORE_OPTIONS)}
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:
