@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from topology.spec import Topology
-
 FULL = 0.85
 """A component that is busy for more than this share of what it may use is what limits; a queue before it is long."""
 OTHERS_SHARE = 0.1
@@ -41,23 +39,21 @@ class Busy:
         return asdict(self)
 
 
-def busy(
-    components: Mapping[str, Mapping[str, Any]], seconds: float, quotas: Mapping[str, float], server_cores: int
-) -> tuple[Busy, ...]:
+def busy(components: Mapping[str, Mapping[str, Any]], seconds: float, server_cores: int) -> tuple[Busy, ...]:
     """Return how busy each kind was over `seconds`, the busiest first, from `components` of trial.json.
 
-    `quotas` has the cores that one component of a kind may use, where it has a quota; others may use a core, because
-    each of them runs on one thread, or under one lock. `server_cores` 0: they are not set apart, nor judged together.
+    A component whose quota held is measured by that; others may use a core, because each of them runs on one thread,
+    or under one lock. `server_cores` 0: they are not set apart, nor judged together.
     """
     found = []
     for kind in dict.fromkeys(part["kind"] for part in components.values()):
         parts = [part for part in components.values() if part["kind"] == kind]
-        cores = quotas.get(kind) or 1.0
+        quota = parts[0].get("quota_cpus")
+        cores = quota or 1.0
         share = max(part["cpu_ns"] for part in parts) / 1e9 / seconds / cores
         stopped = [part["throttled_share"] for part in parts if part.get("throttled_share") is not None]
-        found.append(
-            Busy(kind, share, f"quota {cores:g}" if quotas.get(kind) else "a core", max(stopped, default=None))
-        )
+        of = f"quota {cores:g}" if quota else "a core"
+        found.append(Busy(kind, share, of, max(stopped, default=None)))
     if server_cores:
         total = sum(part["cpu_ns"] for part in components.values()) / 1e9 / seconds / server_cores
         found.append(Busy(ALL_SERVERS, total, f"{server_cores} core{'s' if server_cores > 1 else ''}"))
@@ -77,9 +73,3 @@ def others_share(record: Mapping[str, Any], seconds: float, machine_cores: int) 
 def limit(found: tuple[Busy, ...]) -> Busy | None:
     """Return what was full; None where nothing was: then it is latency that misses the objective, not capacity."""
     return next((each for each in found if each.share >= FULL), None)
-
-
-def quotas(topology: Topology) -> dict[str, float]:
-    """Return the cores that one component of a kind may use, of the kinds that have a quota."""
-    asked = {kind: topology.option(f"{kind}_cpus") for kind in ("replica", "store")}
-    return {kind: float(text) for kind, text in asked.items() if text and float(text)}

@@ -66,7 +66,7 @@ class Prober:
         sent, topology = gates.read_sent(generator.samples), self.servers.topology
         record = record_of(stage, topology, before, after, counts, sent)
         seconds, cores = after.at_s - before.at_s, len(self.around.cores.servers)
-        found = limits.busy(record["components"], seconds, limits.quotas(topology), cores)
+        found = limits.busy(record["components"], seconds, cores)
         figure_ms = self.slo.reads(generator.samples)
         kept = {
             "figure_ms": figure_ms if sent.outcomes.get(OK) else None,

@@ -172,11 +172,11 @@ def test_a_generator_that_is_late_by_a_tenth_of_the_limit_or_busy_says_nothing_o
 
 def test_the_limit_is_what_was_full_of_what_it_may_use():
     parts = {
-        "replica-0": {"kind": "replica", "cpu_ns": 90_000_000, "throttled_share": 0.8},
-        "replica-1": {"kind": "replica", "cpu_ns": 96_000_000, "throttled_share": 0.9},
+        "replica-0": {"kind": "replica", "cpu_ns": 90_000_000, "quota_cpus": 0.05, "throttled_share": 0.8},
+        "replica-1": {"kind": "replica", "cpu_ns": 96_000_000, "quota_cpus": 0.05, "throttled_share": 0.9},
         "haproxy": {"kind": "balancer", "cpu_ns": 500_000_000},
     }
-    found = busy(parts, 2.0, {"replica": 0.05}, 1)
+    found = busy(parts, 2.0, 1)
     assert [each.kind for each in found] == ["replica", ALL_SERVERS, "balancer"]
     assert found[0].share == pytest.approx(0.96)
     assert (found[0].of, found[0].throttled) == ("quota 0.05", 0.9)
