@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.bounds import SHARED_CORES, Basis, Bound, Demand, bend, hinge, predict
 from analysis.estimates import CellResult, Estimate, estimate
-from analysis.load import Cell, Run
+from analysis.load import Run
 from analysis.replica_series import ByBlock, Series, all_series, efficiency, geometric_mean, ratio
 from analysis.usl import Usl, fit
 from loadtests.limits import FULL
@@ -64,6 +64,8 @@ class Curve:
     series: Series
     results: Mapping[int, CellResult]
     server_cores: int
+    quotas: Mapping[str, float]
+    """Cores that one component of a kind may use, of the kinds whose quota held."""
 
     @property
     def counts(self) -> list[int]:
@@ -82,8 +84,8 @@ class Curve:
         return [n for n in self.counts if n <= limit]
 
     def quota(self, kind: str) -> float | None:
-        """Cores that one component of a kind may use; None without a quota."""
-        return quota(next(iter(self.series.cells.values())), kind)
+        """Cores that one component of a kind may use; None without a quota that held."""
+        return self.quotas.get(kind)
 
     def cores(self, kind: str) -> float:
         """Cores that one component of a kind may use, quota or not."""
@@ -131,8 +133,12 @@ class Curve:
         return geometric_mean(values) / 1e6 if values else 0.0
 
     def predictions(self) -> list[Prediction]:
-        """One for every number of replicas beyond the base that was measured; none from a single number."""
-        if len(self.base) < 2:  # noqa: PLR2004 - one point has no direction
+        """One for every number of replicas beyond the base that was measured.
+
+        None from a single number, and none where replicas without a quota contend for fewer cores than they are.
+        """
+        contended = self.quota("replica") is None and self.server_cores < self.counts[-1]
+        if contended or len(self.base) < 2:  # noqa: PLR2004 - one point has no direction
             return []
         return [made for n in self.counts if n not in self.base and (made := self._prediction(n))]
 
@@ -181,12 +187,6 @@ class Curve:
         return sorted(set.intersection(*(set(values) for values in self.throughput.values())))
 
 
-def quota(cell: Cell, kind: str) -> float | None:
-    """Return the cores that one component of a kind may use in a cell; None without a quota."""
-    text = cell.options.get(f"{kind}_cpus")
-    return float(text) if text else None
-
-
 def curves(run: Run, results: Sequence[CellResult]) -> tuple[Curve, ...]:
     """Return the series of a run that have measurable cells, those that refuse users left out."""
     shown = {each.cell.id: each for each in results if each.measurable and not each.refused}
@@ -194,5 +194,12 @@ def curves(run: Run, results: Sequence[CellResult]) -> tuple[Curve, ...]:
     made = []
     for line in all_series([each.cell for each in results]):
         found = {n: shown[cell.id] for n, cell in line.cells.items() if cell.id in shown}
-        made += [Curve(line, found, len(pinned))] if found else []
+        ids = {cell.id for cell in line.cells.values()}
+        made += [Curve(line, found, len(pinned), _quotas(run, ids))] if found else []
     return tuple(made)
+
+
+def _quotas(run: Run, cells: set[str]) -> dict[str, float]:
+    """Return the quotas of a series by kind, as its trials say that they held."""
+    parts = [part for trial in run.trials if trial.cell in cells for part in trial.components.values()]
+    return {part["kind"]: float(part["quota_cpus"]) for part in parts if "quota_cpus" in part}

@@ -48,6 +48,8 @@ def _run(build_run: Build, curves: Mapping[str, Callable[[int], float]], *, stor
         for part in facts["components"].values():
             if part["kind"] == "replica":
                 part.update({"quota_cpus": float(QUOTA), **held})
+            if part["kind"] == "store" and store_cpus:
+                part.update({"quota_cpus": float(store_cpus), **held})
         trial.write_text(json.dumps(facts), encoding="utf-8")
     return folder
 
@@ -145,6 +147,18 @@ def test_reports_show_tables_and_figures_with_their_alt_text(saturation: Analysi
     assert "not up to 8" in text
     assert re.search(r'aria-label="token: [\d.]+ at ×1, [\d.]+ at ×2', page)  # noqa: RUF001
     assert "of a core, so that replicas are the limit" in text
+
+
+def test_replicas_that_contend_for_a_core_without_a_quota_predict_nothing(build_run: Build):
+    folder = _run(build_run, {"control": _linear})
+    for trial in folder.glob("trials/*/*/trial.json"):
+        facts = json.loads(trial.read_text(encoding="utf-8"))
+        for part in facts["components"].values():
+            part.pop("quota_cpus", None)
+        trial.write_text(json.dumps(facts), encoding="utf-8")
+    analysis = _analysed(folder)
+    assert _series(analysis)["control"]["predictions"] == []
+    assert "beyond their number this is contention, not scaling" in markdown.render(build(analysis), ())
 
 
 def test_an_open_loop_or_two_counts_have_no_curve(build_run: Build):
