@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from analysis.common_options import plain
 from analysis.estimates import Estimate, estimate
 from analysis.load import Cell
 from analysis.palette import Ink, inks
@@ -32,13 +33,10 @@ class Series:
 def all_series(cells: Sequence[Cell]) -> tuple[Series, ...]:
     """Return the lines of a run, in the order of run.json; options that all cells share go without saying."""
     shown = [cell for cell in cells if cell.duplicate_of is None]
-    first = dict(shown[0].options) if shown else {}
-    common = {name for name, value in first.items() if all(cell.options.get(name) == value for cell in shown)}
     policies = {cell.policy for cell in shown}
     lines: dict[str, dict[int, Cell]] = {}
     for cell in shown:
-        told = replace(cell, options={name: value for name, value in cell.options.items() if name not in common})
-        name = series(told) + (f", {cell.policy}" if len(policies) > 1 else "")
+        name = series(plain(cell, shown)) + (f", {cell.policy}" if len(policies) > 1 else "")
         lines.setdefault(name, {})[cell.replicas] = cell
     ink = inks(shown)
     return tuple(

@@ -111,8 +111,8 @@ class Curve:
         for kind in KINDS:
             used = rps * (self.demand_us(kind, replicas).value or 0.0) / 1e6
             cores = self.cores(kind) * (replicas if kind == "replica" else 1)
-            of = "quota" if self.quota(kind) else "core"
-            found.append(Busiest(kind, used / cores, f"{self.cores(kind):g} {of}"))
+            of = f"quota {self.cores(kind):g}" if self.quota(kind) else f"{self.cores(kind):g} core"
+            found.append(Busiest(kind, used / cores, of))
         if self.server_cores:
             total = rps * (self.results[replicas].value("total_cpu_us_per_request") or 0.0) / 1e6
             found.append(Busiest(SHARED_CORES, total / self.server_cores, f"{self.server_cores} core"))

@@ -164,3 +164,14 @@ def test_replicas_that_contend_for_a_core_without_a_quota_predict_nothing(build_
 def test_an_open_loop_or_two_counts_have_no_curve(build_run: Build):
     folder = _run(build_run, {"control": _linear}, model="open", rate_rps=200.0)
     assert all(each.id != "scaling" for each in _analysed(folder).sections)
+
+
+def test_a_quota_that_all_cells_have_goes_without_saying_in_their_names(saturation: Analysis):
+    listed = [each["series"] for each in summary_document(saturation)["sections"]["scaling"]["series"]]
+    assert listed == ["token", "session · redis"]
+    report = build(saturation)
+    names = {
+        row[0].text for table in report.metrics[:3] for row in table.rows if row[0].text.startswith(("token", "sess"))
+    }
+    assert "session · redis ×8" in names  # noqa: RUF001 - a times sign
+    assert not any("0.007" in name for name in names)
