@@ -40,6 +40,7 @@ class Capacity:
         at_least: in some block the search was ended by the generator or the machine, not by the servers.
         limits: what was full at the nearest rate that missed, in words, to the number of blocks.
         busiest: the most that this was busy, a share.
+        throttled: the most of its quota's periods in which it was stopped, a share; None without a quota.
 
     """
 
@@ -49,6 +50,7 @@ class Capacity:
     at_least: bool
     limits: Mapping[str, int]
     busiest: float | None
+    throttled: float | None
 
     @property
     def measurable(self) -> bool:
@@ -97,6 +99,7 @@ def _capacity(cell: Cell, trials: Sequence[Trial]) -> Capacity:
         at_least=any(trial.study["at_least"] for trial in valid),
         limits=Counter(LIMITS.get(each["kind"], each["kind"]) if each else LATENCY for each in limits),
         busiest=max((each["share"] for each in limits if each), default=None),
+        throttled=max((each["throttled"] for each in limits if each and each["throttled"] is not None), default=None),
     )
 
 
@@ -145,6 +148,7 @@ def _row(line: Series, lines: Sequence[Series], found: Mapping[str, Capacity], r
     least = "≥ " if mine.at_least else ""
     scaled, floor = efficiency(_by_replicas(line, found), replicas), _over_control(line, lines, found, replicas)
     busiest = "" if mine.busiest is None else f"busy up to {percent(mine.busiest)}"
+    busiest += "" if mine.throttled is None else f", stopped in up to {percent(mine.throttled)} of periods"
     told = "; ".join(f"{what} ({times})" for what, times in mine.limits.items())
     return (
         Entry(f"{line.name} ×{replicas}"),  # noqa: RUF001 - a times sign

@@ -78,6 +78,7 @@ def test_the_report_opens_with_it_and_draws_it(linear: Analysis):
     report = build(linear)
     text, page = markdown.render(report, ()), html.render(report, ())
     assert "Capacity by cell" in text
+    assert "busy up to 97 %, stopped in up to 90 % of periods" in text
     assert "0.800" in text  # a token over control, paired by block
     assert "token 400 at ×1, 800 at ×2 and 1,600 at ×4" in page  # noqa: RUF001 - a times sign
 

@@ -38,3 +38,17 @@ def test_tokens_changes_one_option_at_a_time_and_has_something_to_compare_with()
     for options in tokens:
         without = [other for other in tokens if other.items() < options.items() and len(other) == len(options) - 1]
         assert without or not options
+
+
+@pytest.mark.parametrize("name", ["scaling", "saturation"])
+def test_scale_out_has_one_load_for_six_numbers_of_replicas_under_a_quota(name: str):
+    experiment = load_experiment(name, {})
+    cells = [each for each in experiment.cells if not each.duplicate_of]
+    assert {each.replicas for each in cells} == {1, 2, 3, 4, 6, 8}
+    assert all("replica_cpus" in each.options for each in cells)
+    assert {each.scheme for each in cells if "store_cpus" in each.options} == (
+        {"session"} if name == "saturation" else set()
+    )
+    assert experiment.load.model == "closed"
+    assert experiment.load.users >= 8 * 8  # eight for each replica, so that none runs dry
+    assert experiment.blocks >= 4
