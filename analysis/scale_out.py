@@ -39,12 +39,20 @@ class Busiest:
 
 @dataclass(frozen=True)
 class Prediction:
-    """At a number of replicas that it does not rest on, against what was measured there, paired by block."""
+    """At a number of replicas that it does not rest on, against what was measured there, paired by block.
+
+    Attributes:
+        error: predicted over measured: 1 is right.
+        by_demand: over measured, of what a replica's quota would carry by the CPU time that a request takes of it,
+            throughput left aside; None without a quota.
+
+    """
 
     replicas: int
     predicted: Estimate
     limit: str
-    error: Estimate  # predicted over measured: 1 is right
+    error: Estimate
+    by_demand: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -118,13 +126,18 @@ class Curve:
             found.append(Busiest(SHARED_CORES, total / self.server_cores, f"{self.server_cores} core"))
         return max(found, key=lambda each: each.share)
 
-    def basis(self, block: int) -> Basis | None:
-        """What predictions rest on in one block; None where it lacks one of its cells."""
+    def basis(self, block: int, *, by_demand: bool = False) -> Basis | None:
+        """What predictions rest on in one block; None where it lacks one of its cells.
+
+        What a replica adds is its throughput; `by_demand` its quota over the CPU time of a request.
+        """
         if any(block not in self.throughput[n] for n in self.base) or not self.base:
             return None
         demands = {kind: self._mean_demand_s(kind, block) for kind in (*KINDS, "total")}
         shared = [Demand(kind, demands[kind], self.cores(kind)) for kind in ("balancer", "store") if demands[kind]]
         one = geometric_mean([self.throughput[n][block] / n for n in self.base])
+        if by_demand:
+            one = self.cores("replica") / demands["replica"]
         return Basis(one, tuple(shared), demands["total"], self.server_cores)
 
     def _mean_demand_s(self, kind: str, block: int) -> float:
@@ -153,11 +166,19 @@ class Curve:
         said = {block: each.rps for block, each in made.items()}
         limits = [each.limit for each in made.values()]
         return Prediction(
-            replicas,
+            by_demand=self._by_demand(replicas, list(made)),
+            replicas=replicas,
             predicted=estimate(list(said.values()), positive=True),
             limit=max(set(limits), key=limits.count),
             error=ratio(said, self.throughput[replicas]),
         )
+
+    def _by_demand(self, replicas: int, blocks: Sequence[int]) -> Estimate | None:
+        if self.quota("replica") is None:
+            return None
+        bases = {block: basis for block in blocks if (basis := self.basis(block, by_demand=True))}
+        said = {block: predict(basis, replicas).rps for block, basis in bases.items()}
+        return ratio(said, self.throughput[replicas])
 
     def bend(self) -> Bend | None:
         """Where the curve must bend by its demands, and where it did; None without anything that replicas share."""

@@ -27,6 +27,7 @@ def document(each: Curve) -> dict[str, Any]:
                 "from_replicas": each.base,
                 "predicted_rps": as_document(found.predicted),
                 "over_measured": as_document(found.error),
+                "by_demand_over_measured": as_document(found.by_demand),
                 "limit": found.limit,
             }
             for found in each.predictions()

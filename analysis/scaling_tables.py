@@ -46,12 +46,14 @@ def predictions_table(drawn: Sequence[Curve]) -> tuple[Table, ...]:
     return (
         Table(
             title="Predicted and measured",
-            columns=("series", "replicas", "predicted (requests/s)", "measured", "error", "limit"),
+            columns=("series", "replicas", "predicted (requests/s)", "measured", "error", "by demand alone", "limit"),
             rows=tuple(_prediction_row(each, found) for each, found in made),
             note="Predicted from the cells with fewest replicas "
             f"({'; '.join(f'{each.series.name}: {joined(map(str, each.base))}' for each in drawn)}): N times what each "
             "replica added there, and no more than store, balancer and the servers' cores can carry by the demands "
-            f"measured there (asymptotic bounds). The target is {percent(TARGET)}.",
+            f"measured there (asymptotic bounds). The target is {percent(TARGET)}. By demand "
+            "alone: the error, where what a replica adds is its quota over its CPU per request, with no throughput "
+            "measured.",
         ),
     )
 
@@ -63,6 +65,9 @@ def _prediction_row(each: Curve, found: Prediction) -> tuple[Entry, ...]:
         entry(found.predicted),
         entry(each.results[found.replicas].estimates["throughput_rps"]),
         Entry(signed_percent(found.error.value), signed_span(found.error)),
+        Entry(signed_percent(found.by_demand.value), signed_span(found.by_demand))
+        if found.by_demand
+        else Entry(NOTHING),
         Entry(named(found.limit)),
     )
 

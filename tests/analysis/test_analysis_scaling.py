@@ -101,8 +101,15 @@ def test_the_prediction_beyond_the_bend_is_what_the_store_carries(saturation: An
         assert each["limit"] == "store"
         assert each["predicted_rps"]["value"] == pytest.approx(50, rel=0.02)
         assert each["over_measured"]["value"] == pytest.approx(1, abs=0.04)
+        assert each["by_demand_over_measured"]["value"] == pytest.approx(1, abs=0.04)  # the store's, whoever asks it
     assert session["busiest"][-1]["kind"] == "store"
     assert session["busiest"][-1]["share"] == pytest.approx(1, abs=0.03)
+
+
+def test_by_demand_alone_a_replica_adds_its_quota_over_the_cpu_of_a_request(saturation: Analysis):
+    token = _series(saturation)["token"]
+    # 270 us of 0.007 cores are 25.9 requests/s, and the run says 10: the error says that replicas were not full
+    assert token["predictions"][-1]["by_demand_over_measured"]["value"] == pytest.approx(2.59, rel=0.03)
 
 
 def test_what_fills_up_is_named_where_replicas_are_lost(saturation: Analysis):
