@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.finding import Finding
@@ -108,27 +109,41 @@ def _by_replicas(line: Series, found: Mapping[str, Capacity]) -> dict[int, ByBlo
 
 
 def _figure(lines: Sequence[Series], found: Mapping[str, Capacity], slo: str) -> Figure | None:
-    curves = []
-    for line in lines:
-        shown = [(n, found[cell.id].figure) for n, cell in line.cells.items() if found[cell.id].measurable]
-        points = tuple(Point(n, each.value or 0.0, each.low, each.high) for n, each in shown)
-        curves += [Curve(line.name, line.ink, points)] if points else []
-    if not curves:
+    drawn = [line for line in lines if any(found[cell.id].measurable for cell in line.cells.values())]
+    if not drawn:
         return None
-    told = "; ".join(
-        f"{curve.name} {joined(f'{number(point.value)} at ×{point.replicas}' for point in curve.points)}"  # noqa: RUF001
-        for curve in curves
-    )
-    alt = f"Capacity in requests/s at {slo}: {told}."
     return Figure(
         id="capacity-replicas",
         title="Capacity against replicas",
         caption=f"Highest confirmed rate of an open loop at {slo}.",
         reading="Higher is better; a bar is the 95 % interval over blocks. Twice the replicas serve twice as much "
-        "where a line is straight and points to zero.",
-        key=tuple((curve.ink.name, curve.name) for curve in curves),
-        panels=(Drawing("capacity (requests/s)", alt, curves_panel("capacity", alt, curves)),),
+        "where the first line is straight and points to zero, and the second is level.",
+        key=tuple((line.ink.name, line.name) for line in drawn),
+        panels=(
+            _panel("capacity", f"Capacity in requests/s at {slo}", drawn, found, lambda mine: mine.figure),
+            _panel("capacity-each", f"Capacity per replica at {slo}", drawn, found, lambda mine: mine.per_replica),
+        ),
     )
+
+
+def _panel(
+    name: str,
+    heading: str,
+    drawn: Sequence[Series],
+    found: Mapping[str, Capacity],
+    figure: Callable[[Capacity], Estimate],
+) -> Drawing:
+    curves = []
+    for line in drawn:
+        shown = [(n, figure(found[cell.id])) for n, cell in line.cells.items() if found[cell.id].measurable]
+        points = tuple(Point(n, each.value or 0.0, each.low, each.high) for n, each in shown)
+        curves.append(Curve(line.name, line.ink, points))
+    told = "; ".join(
+        f"{curve.name} {joined(f'{number(point.value)} at ×{point.replicas}' for point in curve.points)}"  # noqa: RUF001
+        for curve in curves
+    )
+    alt = f"{heading}: {told}."
+    return Drawing(heading.partition(" at ")[0], alt, curves_panel(name, alt, curves))
 
 
 def _table(lines: Sequence[Series], found: Mapping[str, Capacity]) -> Table:
@@ -172,19 +187,19 @@ def _over_control(
 
 
 def _sentences(lines: Sequence[Series], found: Mapping[str, Capacity], slo: str) -> list[str]:
-    told = []
+    told, cells = [], [each.cell for each in found.values()]
     for line in lines:
         known = [n for n, cell in line.cells.items() if found[cell.id].measurable]
         if known:
-            parts = joined(_said(found[line.cells[n].id]) for n in dict.fromkeys((known[0], known[-1])))
-            told.append(f"{subject(line.cells[known[0]])}: {parts}, at {slo}.")
+            parts = "; ".join(_said(found[line.cells[n].id]) for n in dict.fromkeys((known[0], known[-1])))
+            told.append(f"{subject(plain(line.cells[known[0]], cells))} at {slo}: {parts}.")
     return [sentence[:1].upper() + sentence[1:] for sentence in told] or [f"No cell met {slo} at any rate."]
 
 
 def _said(mine: Capacity) -> str:
     figure = mine.figure
     least = "at least " if mine.at_least else ""
-    span = f" ({_span(figure)})" if _span(figure) else ""
+    span = f" (95 % interval {_span(figure)})" if _span(figure) else ""
     limit = max(mine.limits, key=lambda name: mine.limits[name]) if mine.limits else LATENCY
     ended = "the search was ended by the generator or the machine" if mine.at_least else f"limited by {limit}"
     return f"{least}{number(figure.value)} requests/s{span} on {count(mine.cell.replicas, 'replica')}, {ended}"

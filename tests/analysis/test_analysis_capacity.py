@@ -73,8 +73,8 @@ def test_capacity_stands_with_its_interval_per_replica_and_against_one(linear: A
 
 
 def test_the_report_opens_with_it_and_draws_it(linear: Analysis):
-    assert linear.answer[1].startswith("Tokens: 400 requests/s (")
-    assert "on 4 replicas, limited by the replicas, at p99 < 50 ms." in linear.answer[1]
+    assert linear.answer[1].startswith("Tokens at p99 < 50 ms: 400 requests/s (95 % interval ")
+    assert "on 4 replicas, limited by the replicas." in linear.answer[1]
     report = build(linear)
     text, page = markdown.render(report, ()), html.render(report, ())
     assert "Capacity by cell" in text
