@@ -89,7 +89,9 @@ class Curve:
     def base(self) -> list[int]:
         """The numbers of replicas that predictions rest on."""
         limit = BASE_REPLICAS_OF_STORE if self.quota("store") else BASE_REPLICAS
-        return [n for n in self.counts if n <= limit]
+        few = [n for n in self.counts if n <= limit]
+        # where something else was full already, a replica adds less than it can
+        return [n for n in few if self.busiest(n).kind == "replica" or not self.busiest(n).full] or few[:1]
 
     def quota(self, kind: str) -> float | None:
         """Cores that one component of a kind may use; None without a quota that held."""
@@ -103,6 +105,13 @@ class Curve:
     def efficiency(self, replicas: int) -> Estimate | None:
         """X(N) / (N X(1))."""
         return efficiency(self.throughput, replicas)
+
+    def grown(self, replicas: int) -> Estimate | None:
+        """CPU per request of the replicas over that with the fewest, paired by block; None where that is the same."""
+        first, metric = self.counts[0], "replica_cpu_us_per_request"
+        if replicas == first:
+            return None
+        return ratio(self.results[replicas].by_block(metric), self.results[first].by_block(metric))
 
     def usl(self) -> Usl | None:
         """The fitted law; None where it is not identified."""

@@ -144,6 +144,7 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
                 else f"no component was full; the nearest, {named(busiest.kind)}, was {percent(busiest.share)} busy"
             )
             text = f"{each.series.name} at {last} replicas does {percent(scaled.value)} of {last} times one: {why}."
+            text += _dearer(each, last)
             made.append(Finding(f"scaling-loss-{cell}", "finding", "What limits scale-out", text, (cell,)))
         for found in each.predictions():
             if found.error.value and abs(found.error.value - 1) > TARGET:
@@ -154,6 +155,18 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
                 name = f"scaling-prediction-{cell}-{found.replicas}"
                 made.append(Finding(name, "caution", "A prediction that was off", text, (cell,)))
     return made
+
+
+def _dearer(each: Curve, replicas: int) -> str:
+    """Return whether a request costs a replica more CPU there than on one: the same quota then serves fewer."""
+    grown = each.grown(replicas)
+    if grown is None or grown.low is None or grown.low <= 1:
+        return ""
+    first = each.counts[0]
+    return (
+        f" A request took {percent((grown.value or 1.0) - 1)} more CPU time of a replica there than at {first} "
+        f"(95 % interval {number(grown.low)} to {number(grown.high)} times), as where many processes share a core."
+    )
 
 
 def _method(run: Run, drawn: Sequence[Curve]) -> list[str]:

@@ -130,7 +130,31 @@ def test_without_a_quota_on_the_store_predictions_rest_on_three_replicas(build_r
     assert session["predictions"][-1]["over_measured"]["value"] == pytest.approx(1.6, rel=0.02)
     assert any(each.id.startswith("scaling-prediction") and each.kind == "caution" for each in analysis.findings)
     (loss,) = [each for each in analysis.findings if each.id.startswith("scaling-loss")]
+    assert "CPU time" not in loss.text
     assert "no component was full" in loss.text
+
+
+def test_that_a_request_costs_more_cpu_among_many_replicas_is_told_where_they_are_full(build_run: Build):
+    folder = _run(build_run, {"control": lambda replicas: ONE_RPS * replicas**0.8})
+    for trial in folder.glob("trials/*/*/trial.json"):
+        facts = json.loads(trial.read_text(encoding="utf-8"))
+        replicas = int(facts["cell"].split("-")[2].removesuffix("r"))
+        for part in facts["components"].values():
+            part["cpu_ns"] = int(part["cpu_ns"] * replicas**0.2 * (3.9 if part["kind"] == "replica" else 1))
+        trial.write_text(json.dumps(facts), encoding="utf-8")
+    (loss,) = [each for each in _analysed(folder).findings if each.id.startswith("scaling-loss")]
+    assert "the replicas were" in loss.text
+    assert re.search(r"A request took (50|51|52|53) % more CPU time of a replica there than at 1 ", loss.text)
+
+
+def test_a_prediction_does_not_rest_on_cells_that_are_full_already(build_run: Build):
+    analysis = _analysed(
+        _run(build_run, {"session": lambda replicas: ONE_RPS * min(replicas, 2.5)}, store_cpus="0.000625")
+    )
+    session = _series(analysis)["session"]
+    assert session["predictions"][-1]["from_replicas"] == [1, 2]
+    assert session["bend"]["predicted"]["value"] == pytest.approx(2.5, rel=0.03)
+    assert session["bend"]["observed"]["value"] == pytest.approx(2.5, rel=0.03)
 
 
 def test_the_law_is_in_the_report_and_claims_no_peak_of_a_straight_line(build_run: Build):
