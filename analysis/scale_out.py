@@ -138,21 +138,20 @@ class Curve:
     def basis(self, block: int, *, by_demand: bool = False) -> Basis | None:
         """What predictions rest on in one block; None where it lacks one of its cells.
 
-        What a replica adds is its throughput; `by_demand` its quota over the CPU time of a request.
+        What a replica adds is its throughput; `by_demand` its quota over the CPU time of a request. Demands on what is
+        shared are those of the cell with most replicas: a server that is asked more does more at each waking.
         """
         if any(block not in self.throughput[n] for n in self.base) or not self.base:
             return None
-        demands = {kind: self._mean_demand_s(kind, block) for kind in (*KINDS, "total")}
+        demands = {kind: self._demand_s(kind, block, self.base[-1]) for kind in (*KINDS, "total")}
         shared = [Demand(kind, demands[kind], self.cores(kind)) for kind in ("balancer", "store") if demands[kind]]
         one = geometric_mean([self.throughput[n][block] / n for n in self.base])
         if by_demand:
-            one = self.cores("replica") / demands["replica"]
+            one = self.cores("replica") / geometric_mean([self._demand_s("replica", block, n) for n in self.base])
         return Basis(one, tuple(shared), demands["total"], self.server_cores)
 
-    def _mean_demand_s(self, kind: str, block: int) -> float:
-        by_block = [self.results[n].by_block(f"{kind}_cpu_us_per_request") for n in self.base]
-        values = [each[block] for each in by_block if each.get(block)]
-        return geometric_mean(values) / 1e6 if values else 0.0
+    def _demand_s(self, kind: str, block: int, replicas: int) -> float:
+        return self.results[replicas].by_block(f"{kind}_cpu_us_per_request").get(block, 0.0) / 1e6
 
     def predictions(self) -> list[Prediction]:
         """One for every number of replicas beyond the base that was measured.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.estimates import Estimate
 from analysis.report.table import Entry, Table
-from analysis.scale_out import KINDS, Curve, Prediction
+from analysis.scale_out import KINDS, Bend, Curve, Prediction
 from analysis.usl import Usl
 from analysis.wording import NOTHING, interval, joined, number, percent, signed_percent
 
@@ -114,21 +114,36 @@ def bends_table(drawn: Sequence[Curve]) -> Table:
     """Return where every series must bend and where it did."""
     return Table(
         title="Where the curve bends",
-        columns=("series", "predicted (replicas)", "by", "observed (replicas)", "error"),
+        columns=("series", "predicted (replicas)", "by", "observed (replicas)", "error", "CPU of it (us)"),
         rows=tuple(_bend_row(each) for each in drawn),
         note="Predicted: what the limit can carry, by the demand of a request on it, over what each replica adds; both "
         "measured where replicas were the limit. Observed: the corner of min(a N, b), fitted to each block. A curve "
-        "bends when every block has a corner and the last cell lies 5 % or more under the line, by its interval.",
+        "bends when every block has a corner and the last cell lies 5 % or more under the line, by its interval. CPU of "
+        "it: what a request takes of the limit, where the prediction rests and at the most replicas. Where the second is "
+        "less (a busy server may answer several requests at each waking) the bend comes later than foretold.",
     )
 
 
 def _bend_row(each: Curve) -> tuple[Entry, ...]:
     found, last = each.bend(), each.counts[-1]
     if found is None:
-        return (Entry(each.series.name), *[Entry(NOTHING)] * 4)
+        return (Entry(each.series.name), *[Entry(NOTHING)] * 5)
     observed = entry(found.observed) if found.observed else Entry(f"not up to {last}")
     error = Entry(signed_percent(found.error.value), signed_span(found.error)) if found.error else Entry(NOTHING)
-    return (Entry(each.series.name), entry(found.predicted), Entry(named(found.limit)), observed, error)
+    return (
+        Entry(each.series.name),
+        entry(found.predicted),
+        Entry(named(found.limit)),
+        observed,
+        error,
+        _change(each, found),
+    )
+
+
+def _change(each: Curve, found: Bend) -> Entry:
+    kind = found.limit if found.limit in KINDS else "total"
+    foretold, there = each.demand_us(kind, each.base[-1]), each.demand_us(kind, each.counts[-1])
+    return Entry(f"{number(foretold.value)}, {number(there.value)}", f"at {each.base[-1]}, {each.counts[-1]} replicas")
 
 
 def named(kind: str) -> str:
