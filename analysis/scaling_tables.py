@@ -118,9 +118,9 @@ def bends_table(drawn: Sequence[Curve]) -> Table:
         rows=tuple(_bend_row(each) for each in drawn),
         note="Predicted: what the limit can carry, by the demand of a request on it, over what each replica adds; both "
         "measured where replicas were the limit. Observed: the corner of min(a N, b), fitted to each block. A curve "
-        "bends when every block has a corner and the last cell lies 5 % or more under the line, by its interval. CPU of "
-        "it: what a request takes of the limit, where the prediction rests and at the most replicas. Where the second is "
-        "less (a busy server may answer several requests at each waking) the bend comes later than foretold.",
+        "bends when every block has a corner and the last cell lies 5 % or more under the line, by its interval. CPU "
+        "of it: what a request takes of the limit, where the prediction rests and at the most replicas. Where the "
+        "second is less (a busy server may answer several requests at each waking) the bend comes later than foretold.",
     )
 
 
