@@ -150,7 +150,7 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
             if found.error.value and abs(found.error.value - 1) > TARGET:
                 text = (
                     f"{each.series.name} at {found.replicas} replicas: {number(found.predicted.value)} requests/s "
-                    f"predicted, {signed_percent(found.error.value)} of what was measured ({signed_span(found.error)})."
+                    f"predicted, an error of {signed_percent(found.error.value)} ({signed_span(found.error)})."
                 )
                 name = f"scaling-prediction-{cell}-{found.replicas}"
                 made.append(Finding(name, "caution", "A prediction that was off", text, (cell,)))
