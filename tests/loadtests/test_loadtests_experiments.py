@@ -40,6 +40,14 @@ def test_tokens_changes_one_option_at_a_time_and_has_something_to_compare_with()
         assert without or not options
 
 
+def test_capacity_ends_in_time_though_each_trial_is_a_search():
+    experiment = load_experiment("capacity", {})
+    # three to double, four to bisect and half of those twice, one more for luck; a generator takes a second to start
+    probes_s = 10 * (1.0 + experiment.load.warm_up_s + experiment.load.duration_s)
+    search_s = _START_AND_STOP_S + probes_s + float(experiment.study["confirm_s"])
+    assert experiment.blocks * len(experiment.cells) * search_s < _LONGEST_S
+
+
 @pytest.mark.parametrize("name", ["scaling", "saturation"])
 def test_scale_out_has_one_load_for_six_numbers_of_replicas_under_a_quota(name: str):
     experiment = load_experiment(name, {})

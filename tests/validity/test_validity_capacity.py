@@ -13,7 +13,7 @@ pytestmark = pytest.mark.bench
 def test_a_search_finds_what_a_replica_with_a_quota_can_do_and_keeps_every_probe(bench):
     done = bench.run(
         *("--experiment", "capacity", "--schemes", "control", "--replicas", "1", "--replica-cpus", "0.02"),
-        *("--blocks", "1", "--rate", "50", "--duration", "0.5", "--warmup", "0.1", "--slo", "p50 < 150 ms"),
+        *("--blocks", "1", "--rate", "100", "--duration", "0.4", "--warmup", "0.1", "--slo", "p50 < 150 ms"),
         *("--resolution", "50%", "--confirm-s", "0.8"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -24,7 +24,7 @@ def test_a_search_finds_what_a_replica_with_a_quota_can_do_and_keeps_every_probe
     probes = study["probes"]
     assert [each["number"] for each in probes] == list(range(1, len(probes) + 1))
     assert len(list(trial.parent.glob("probes/*/samples.parquet"))) == len(probes) >= 3
-    assert probes[0]["rate_rps"] == 50
+    assert probes[0]["rate_rps"] == 100
     confirmed = [each for each in probes if each["confirms"]]
     assert confirmed[-1]["rate_rps"] == study["capacity_rps"]
     assert confirmed[-1]["outcome"] == "met"
