@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.common_options import plain
 from analysis.compare import Comparison
+from analysis.contention import contention
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.finding import Finding
 from analysis.lines import Drawing, Figure
@@ -83,7 +84,7 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
         title=f"Capacity: the highest rate at {run.study['slo']}",
         text=(_method(run),),
         answer=tuple(_sentences(lines, found, run.study["slo"])),
-        findings=tuple(_cautions(found)),
+        findings=(*_cautions(found), *contention(run)),
         tables=(_table(lines, found),),
         figures=(figure,) if figure else (),
         document={"slo": run.study["slo"], "cells": [_document(line, found, n) for line in lines for n in line.cells]},

@@ -89,6 +89,7 @@ def run_trial(
         "verified": verified,
         "seconds": {"total": time.monotonic() - began},
         "study": _study_record(found, slo, prober.kept),
+        "components": prober.kept[-1]["components"],  # of the last probe: which quotas held
     }
     if found.capacity_rps is None:
         record |= {"valid": False, "invalid_reasons": [f"no rate met {slo}, or none could be confirmed"]}

@@ -83,6 +83,18 @@ def test_the_report_opens_with_it_and_draws_it(linear: Analysis):
     assert "token 400 at ×1, 800 at ×2 and 1,600 at ×4" in page  # noqa: RUF001 - a times sign
 
 
+def test_replicas_that_share_the_cores_without_a_quota_are_a_caution_and_those_with_one_are_not(build_run: Build):
+    def run(name: str, **held: float) -> Analysis:
+        found = _run(lambda **changes: build_run(name, **changes), lambda *_: _search(100.0, limit=REPLICA))
+        for trial in found.run.trials:
+            for part in trial.components.values():
+                dict.update(part, held)  # type: ignore[arg-type]
+        return analyse(found.run)
+
+    assert "contention" in {each.id for each in run("without").findings}
+    assert "contention" not in {each.id for each in run("with", quota_cpus=0.1).findings}
+
+
 def test_where_the_generator_was_the_limit_it_is_at_least_and_a_caution(build_run: Build):
     def found(scheme: str, replicas: int, block: int) -> dict[str, Any]:
         ended = scheme == "control" and replicas == 4 and block == 2
