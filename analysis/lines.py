@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.common_options import plain
 from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.palette import Ink, inks, scheme_inks
@@ -64,7 +65,7 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
     made = []
     for key in keys:
         here = tuple(sorted((each for each in shown if _key(each) == key), key=_replicas))
-        cell = here[0].cell
+        cell = plain(here[0].cell, cells)
         made.append(
             Line(
                 name=f"{series(cell)}, {cell.policy}" if len(policies) > 1 else series(cell),

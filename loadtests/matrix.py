@@ -13,7 +13,7 @@ from loadtests import load_rules
 from loadtests.experiment import Cell, Experiment
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
-from loadtests.study import USUAL, Study, module, resolve
+from loadtests.study import USUAL, Study, check_load, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from topology import balancer
@@ -128,6 +128,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
             f"users ({load.users}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
         )
     study = resolve(document.get("study", {}), changes.get("study", {}))
+    check_load(study, load)
     cells = _cells(document["axes"], plan.get("copies", 1), study)
     precision = _precision(plan, cells)
     return Experiment(

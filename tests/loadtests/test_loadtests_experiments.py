@@ -75,3 +75,25 @@ def test_the_crossover_meets_every_round_trip_with_every_algorithm(name: str, th
     }
     length_s = experiment.load.warm_up_s + experiment.load.duration_s + _START_AND_STOP_S
     assert experiment.blocks * len(experiment.cells) * length_s < 5 * 60
+
+
+def test_capacity_ends_in_time_though_each_trial_is_a_search():
+    experiment = load_experiment("capacity", {})
+    # three to double, four to bisect and half of those twice, one more for luck; a generator takes a second to start
+    probes_s = 10 * (1.0 + experiment.load.warm_up_s + experiment.load.duration_s)
+    search_s = _START_AND_STOP_S + probes_s + float(experiment.study["confirm_s"])
+    assert experiment.blocks * len(experiment.cells) * search_s < _LONGEST_S
+
+
+@pytest.mark.parametrize("name", ["scaling", "saturation"])
+def test_scale_out_has_one_load_for_six_numbers_of_replicas_under_a_quota(name: str):
+    experiment = load_experiment(name, {})
+    cells = [each for each in experiment.cells if not each.duplicate_of]
+    assert {each.replicas for each in cells} == {1, 2, 3, 4, 6, 8}
+    assert all("replica_cpus" in each.options for each in cells)
+    assert {each.scheme for each in cells if "store_cpus" in each.options} == (
+        {"session"} if name == "saturation" else set()
+    )
+    assert experiment.load.model == "closed"
+    assert experiment.load.users >= 8 * 8  # eight for each replica, so that none runs dry
+    assert experiment.blocks >= 4
