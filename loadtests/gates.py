@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT, among, counts
+from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, OUTDATED, REFUSED, TIMEOUT, among, counts
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
 # Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
@@ -91,7 +91,7 @@ def reasons_against(
     wrong = {
         name: count
         for name, count in sent.outcomes.items()
-        if name in (ERROR, TIMEOUT, FAILED) or (name == REFUSED and not refusals_expected)
+        if name in (ERROR, TIMEOUT, FAILED, OUTDATED) or (name == REFUSED and not refusals_expected)
     }
     unsent = 1 - sent.sent / sent.scheduled if sent.scheduled else 1.0
     checks = {

@@ -28,7 +28,8 @@ ERROR = "error"  # any other answer that was not the expected one, or a body tha
 TIMEOUT = "timeout"
 FAILED = "failed"  # no answer: connection refused, reset, closed early
 DROPPED = "dropped"  # due, and never sent: its user was still busy when the trial ended
-OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED)
+OUTDATED = "outdated"  # answered, without a change that was acknowledged in the same sign-in; only `counter` looks
+OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, OUTDATED)
 
 _COLUMNS: list[tuple[str, Any]] = [
     # nanoseconds of the generator's monotonic clock; comparable within one file only
