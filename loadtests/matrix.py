@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import load_rules
-from loadtests.experiment import Cell, Experiment
+from loadtests.experiment import Cell, Experiment, Load
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
 from loadtests.study import USUAL, Study, module, resolve
@@ -131,7 +131,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
     except ValueError as error:
         raise ExperimentError(f"hash_cost: {error}") from error
     study = resolve(document.get("study", {}), changes.get("study", {}))
-    cells = _cells(document["axes"], plan.get("copies", 1), study)
+    cells = _cells(document["axes"], plan.get("copies", 1), study, load)
     precision = _precision(plan, cells)
     return Experiment(
         name=name,
@@ -177,7 +177,7 @@ def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     return tuple(each.text for each in thresholds)
 
 
-def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int, study: Study, load: Load) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -196,15 +196,18 @@ def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ..
         for count, policy in itertools.product(axes["replicas"], axes["policies"])
     ]
     if study.kind != USUAL:
-        return _cells_of_study(topologies, study)
+        return _cells_of_study(topologies, study, load)
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
     duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
     return (*(Cell(each) for each in topologies), *duplicates)
 
 
-def _cells_of_study(topologies: list[Topology], study: Study) -> tuple[Cell, ...]:
+def _cells_of_study(topologies: list[Topology], study: Study, load: Load) -> tuple[Cell, ...]:
     """Each topology in every case that the study has for it; no duplicate, as its trials are not compared by time."""
+    check = getattr(module(study.kind), "check", None)
+    if check:
+        check(study, topologies, load)
     made = tuple(Cell(each, case=case) for each in topologies for case in module(study.kind).cases(study, each))
     if not made:
         raise ExperimentError(f"the study {study.kind} has nothing to do on any of these cells")
