@@ -104,7 +104,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
         try:
             yield servers
         except (VerificationError, GeneratorError, OSError, psutil.NoSuchProcess):
-            servers.check()
+            servers.check(servers.down)
             raise
 
 

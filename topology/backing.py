@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from topology.components.component import Component
+from topology.lives import Lives, Reader
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,25 @@ class StoreCounters:
             None if self.bytes_out is None or before.bytes_out is None else self.bytes_out - before.bytes_out,
             {name: _difference(commands, before.nodes.get(name, {})) for name, commands in self.nodes.items()},
         )
+
+    def and_then(self, later: StoreCounters) -> StoreCounters:
+        """What a server counted in this life and a `later` one; memory and keys as they are in that one."""
+        names = dict.fromkeys((*self.commands, *later.commands))
+        return StoreCounters(
+            {name: self.commands.get(name, 0) + later.commands.get(name, 0) for name in names},
+            later.memory_bytes,
+            later.keys,
+            _sum([self.bytes_in, later.bytes_in]),
+            _sum([self.bytes_out, later.bytes_out]),
+        )
+
+
+NOTHING_COUNTED = StoreCounters({}, 0, 0, 0, 0)
+
+
+def over_lives(begin: Callable[[], Reader]) -> Lives[Reader, StoreCounters]:
+    """Return the counters of one node; `begin` makes what reads those of a process that has just started."""
+    return Lives(begin, StoreCounters.and_then, NOTHING_COUNTED)
 
 
 def together(nodes: Mapping[str, StoreCounters]) -> StoreCounters:
@@ -86,6 +106,7 @@ class Backing:
         counters: reads every node's counters; None where no server counts. Raises OSError.
         prepare: what is done once when all components serve, such as to form a cluster. Raises OSError, and
             ComponentError for what does not come about in time.
+        lives: the counters of each node, by the name of its component.
 
     """
 
@@ -93,6 +114,7 @@ class Backing:
     urls: Mapping[str, str]
     counters: Callable[[], StoreCounters] | None = None
     prepare: Callable[[], None] | None = None
+    lives: Mapping[str, Lives[Any, StoreCounters]] = field(default_factory=dict)
 
 
 def backing(needs: str, ground: Ground) -> Backing:

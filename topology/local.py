@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from servers import stores
 from servers.signing_keys import make_keys
@@ -17,14 +19,16 @@ from topology.components.component import Component
 from topology.components.haproxy import haproxy, requests_per_replica
 from topology.components.replica import replica
 from topology.cpu import Usage
+from topology.lives import Lives
 from topology.ports import LOOPBACK, free_ports
 from topology.process import ComponentError, RunningComponent
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, Topology
+from topology.spec import NO_STORE, Topology, one_of
 
 # Between picking a free port and the server's own bind somebody else can take it.
 _TRIES = 3
-_STORE_PORTS = 16
+_STORE_PORTS = 32
+_BALANCER = "haproxy"
 _PORT_TAKEN = ("Address already in use", "cannot bind", "Address in use")
 
 
@@ -58,6 +62,9 @@ class RunningTopology:
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
         self._admin_socket = admin_socket
+        self._requests: Lives[partial[dict[str, int]], dict[str, int]] = Lives(
+            lambda: partial(requests_per_replica, admin_socket), _sum_by_name, {}
+        )
 
     @property
     def url(self) -> str:
@@ -74,13 +81,52 @@ class RunningTopology:
         """Of each replica, past the balancer; to verify and to probe, never for load."""
         return {each.component.name: f"http://{LOOPBACK}:{each.component.port}" for each in self._of_kind("replica")}
 
-    def check(self) -> None:
-        """Raise ComponentError if any component has died."""
+    @property
+    def down(self) -> frozenset[str]:
+        """Names of the components that were stopped or killed by the verbs below, and not started again."""
+        return frozenset(each.component.name for each in self.running if each.down)
+
+    def check(self, but: Collection[str] = ()) -> None:
+        """Raise ComponentError if any component has died, `but` those that are meant to be dead."""
         for each in self.running:
-            each.check()
+            if each.component.name not in but:
+                each.check()
+
+    def kill(self, name: str) -> None:
+        """KILL to all of a component at one stroke; returns when it is gone. Raises SpecError for no such name."""
+        each = self._silence(name)
+        each.kill()
+
+    def stop(self, name: str) -> None:
+        """Stop a component in order; returns when it is gone. Raises SpecError."""
+        each = self._silence(name)
+        each.stop()
+
+    def restart(self, name: str) -> None:
+        """Start a component again on the same port, and wait for its probe; one that still runs is stopped in order.
+
+        What it kept in its folder is there. Raises ComponentError when it does not serve in time, and SpecError.
+        """
+        each = self._silence(name)
+        each.start_again()
+        each.wait_ready()
+        if counters := self._lives.get(name):
+            counters.begin_again()
+
+    def freeze(self, name: str) -> None:
+        """Stop a component where it is, its connections open. Raises ComponentError if it is dead, and SpecError."""
+        each = self._silence(name)
+        each.freeze()
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen component go on. Raises SpecError."""
+        each = self._named(name)
+        each.thaw()
+        if not each.down and (counters := self._lives.get(name)):
+            counters.go_on()
 
     def usage(self) -> dict[str, Usage]:
-        """CPU and memory per component."""
+        """CPU and memory per component; CPU of all its incarnations, and no memory while it is down."""
         return {each.component.name: each.usage() for each in self.running}
 
     def kinds(self) -> dict[str, str]:
@@ -88,12 +134,31 @@ class RunningTopology:
         return {each.component.name: each.component.kind for each in self.running}
 
     def store_counters(self) -> StoreCounters | None:
-        """Of the servers that the store runs on; None where there is none."""
+        """Of the servers that the store runs on; None where there is none.
+
+        Those of one that is down or frozen are as they were last read; one that was started again goes on from there.
+        """
         return self.backing.counters() if self.backing and self.backing.counters else None
 
     def balancer_requests(self) -> dict[str, int]:
         """Requests sent to each replica since the start."""
-        return requests_per_replica(self._admin_socket)
+        return self._requests()
+
+    @property
+    def _lives(self) -> Mapping[str, Lives[Any, Any]]:
+        of_store = self.backing.lives if self.backing else {}
+        return {**of_store, _BALANCER: self._requests}
+
+    def _silence(self, name: str) -> RunningComponent:
+        """Find the component, its counters read for the last time before it falls silent."""
+        each = self._named(name)
+        if counters := self._lives.get(name):
+            counters.hold()
+        return each
+
+    def _named(self, name: str) -> RunningComponent:
+        named = {each.component.name: each for each in self.running}
+        return named[one_of("component", name, named)]
 
     def _of_kind(self, kind: str) -> list[RunningComponent]:
         return [each for each in self.running if each.component.kind == kind]
@@ -162,7 +227,7 @@ def _start_all(
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
     balancer = haproxy(
-        "haproxy",
+        _BALANCER,
         next(ports),
         at,
         policy=topology.policy,
@@ -171,6 +236,10 @@ def _start_all(
         certificate=started.certificate.server if started.certificate else None,
     )
     start(balancer).wait_ready()
+
+
+def _sum_by_name(earlier: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    return {name: count + earlier.get(name, 0) for name, count in now.items()}
 
 
 def _backing(topology: Topology, ground: Ground) -> Backing:

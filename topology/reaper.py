@@ -78,6 +78,7 @@ def end_all(marker: str, folder: Path) -> None:
     processes = _marked(marker) | _noted(folder)
     for process in processes:
         _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)  # one that is frozen cannot end
     _, alive = psutil.wait_procs(list(processes), timeout=_TERM_S)
     for process in {*alive, *_marked(marker), *_noted(folder)}:
         _signal(process, signal.SIGKILL)

@@ -48,9 +48,14 @@ from servers.session_store import Session, SessionExistsError, StoreFacts, Store
 
 # of the topology alone: a replica learns the nodes from the cluster
 SHARDS = Option("shards", "", "3", "how many nodes share the keys of a redis-cluster", low=1, high=6)
+COPIES = Option(
+    "cluster_copies", "", "0", "copies of each node of a redis-cluster; one takes over when the node dies",
+    low=0, high=1,
+)  # fmt: skip
 FACTS = StoreFacts(
-    name="redis-cluster", url_scheme="redis+cluster", shared=True, needs="valkey-cluster", rank=60, options=(SHARDS,)
-)
+    name="redis-cluster", url_scheme="redis+cluster", shared=True, needs="valkey-cluster", rank=60,
+    options=(SHARDS, COPIES),
+)  # fmt: skip
 
 _SLOTS = 16384
 # A record begins with whose it is. 14: after the time of the last touch.
