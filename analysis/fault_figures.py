@@ -71,12 +71,12 @@ def _counts(axes: Axes, trials: Sequence[Struck]) -> None:
 
 
 def _latency(axes: Axes, trials: Sequence[Struck]) -> None:
-    at_s, p99_ms = [], []
-    for window in _windows(trials):
+    windows = _windows(trials)
+    p99_ms = []
+    for window in windows:
         times = np.concatenate([trial.bins.times_ms[window - round(trial.bins.at_s[0] / WINDOW_S)] for trial in trials])
-        if times.size:
-            at_s.append((window + 0.5) * WINDOW_S)
-            p99_ms.append(float(np.quantile(times, 0.99)))
+        p99_ms.append(float(np.quantile(times, 0.99)) if times.size else np.nan)  # the line has a gap there
+    at_s = (np.asarray(windows) + 0.5) * WINDOW_S
     axes.plot(at_s, p99_ms, color=_ANSWERED.light, marker="o", markersize=2.5, linewidth=0.8)
     axes.set_yscale("log")
     axes.set_yticks([1, 10, 100, 1000], ["1", "10", "100", "1 s"])

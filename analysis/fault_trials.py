@@ -84,7 +84,12 @@ def struck(trial: Trial) -> Struck:
     response_ms = (_column(table, "ended_ns") - _since_ns(table)) / 1e6
     until_s = ((trial.measured_from_ns or 0) - fault_ns) / 1e9 + trial.duration_s
     found = recovery(
-        *(each[measured] for each in (since_s, ended_s, good, response_ms)), until_s=until_s, last_broken_s=broken_s
+        since_s[measured],
+        ended_s[measured],
+        good[measured],
+        response_ms[measured],
+        until_s=until_s,
+        last_broken_s=broken_s,
     )
     after = measured & (since_s >= 0)
     return Struck(
