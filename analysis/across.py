@@ -50,7 +50,7 @@ class Timed:
     blocks: tuple[int, int]
     plain: Ratio
     control: str | None
-    """The cell that guards: control of the same replicas, policy and TLS, in both runs; None for control itself."""
+    """The cell that guards: control of the same replicas, policy, balancer and TLS in both runs; None for control."""
     guarded: Ratio | None
     p_holm: float | None = None
     verdict: Verdict = "inconclusive"
@@ -101,8 +101,8 @@ def control_of(pair: Matched, pairs: Iterable[Matched]) -> Matched | None:
     return next((each for each in pairs if each.cell.scheme == "control" and _place(each) == _place(pair)), None)
 
 
-def _place(pair: Matched) -> tuple[int, str, str | None]:
-    return pair.cell.replicas, pair.cell.policy, pair.cell.options.get("tls")
+def _place(pair: Matched) -> tuple[int, str, tuple[str | None, str]]:
+    return pair.cell.replicas, pair.cell.policy, (pair.cell.options.get("tls"), pair.cell.balancer)
 
 
 def timed(pairs: Sequence[Matched], floors: Sequence[Mapping[str, Comparison]]) -> tuple[Timed, ...]:

@@ -49,6 +49,7 @@ class Cell:
     lags: bool = False  # ... a moment later only
     case: str = ""  # of the run's study
     threads: int = 4
+    balancer: str = "haproxy"  # in older runs there was no other
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         lags=bool(entry.get("lags", False)),
         case=str(entry.get("case", "")),
         threads=int(entry.get("threads", 4)),
+        balancer=str(entry.get("balancer", "haproxy")),
     )
 
 

@@ -31,6 +31,7 @@ TITLES = {
     "revocation": "The price of revocation",
     "verify_cache": "What a cache of verified tokens changes",
     "tls": "The price of TLS at the balancer",
+    "balancer": "What the balancer changes",
 }
 """Findings by option; one that has no title here goes by its name."""
 TOLD: Mapping[str, tuple[str, ...]] = {
@@ -41,6 +42,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "revocation": ("auth_p50_us", "store_commands_per_request", "total_cpu_us_per_request"),
     "verify_cache": ("auth_p50_us", "replica_cpu_us_per_request"),
     "tls": ("balancer_cpu_us_per_request", "total_cpu_us_per_request", "response_p50_ms"),
+    "balancer": ("balancer_cpu_us_per_request", "total_cpu_us_per_request", "response_p50_ms"),
 }
 MOST_TOLD = 4
 """Cells above which a finding tells only `BRIEF` of each; the table has the rest."""

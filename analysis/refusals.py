@@ -60,7 +60,7 @@ def _losing(cell: Cell) -> tuple[str, str, int, str]:
 def _lost(share: float, result: CellResult) -> tuple[str, str]:
     cell = result.cell
     expected = (cell.replicas - 1) / cell.replicas
-    policy = {"roundrobin": "round-robin"}.get(cell.policy, cell.policy)
+    policy = {"roundrobin": "round-robin", "leastconn": "least-connections"}.get(cell.policy, cell.policy)
     requests = sum(each.requests for each in result.measurements)
     spread = math.sqrt(expected * (1 - expected) / max(requests, 1))  # of a share of so many requests, one by chance
     agrees = "as expected" if abs(share - expected) <= max(AGREES, ERRORS * spread) else "not as expected"

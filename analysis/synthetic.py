@@ -163,7 +163,7 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
     lateness = np.where(busy, rng.exponential(0.8e6, count), rng.exponential(0.05e6, count)).astype(np.int64)
     started = due + lateness
     replica = np.arange(count) % cell["replicas"]
-    lost = (cell["store"] in IN_PROCESS) & (replica != 0)
+    lost = (cell["store"] in IN_PROCESS) & (cell["policy"] != "sticky") & (replica != 0)
     spent = _STORE_US.get(cell["store"], 120) * _commands_per_request(cell) if cell["store"] != "none" else 0
     spent_ns = (1e3 * spent * np.exp(rng.normal(0, 0.2, count))).astype(np.int64)
     check_us = _CHECK_US.get(cell["options"].get("algorithm"), 30)

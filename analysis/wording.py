@@ -35,6 +35,7 @@ _OPTIONS = {
     "revocation": "{}",
     "verify_cache": "verify cache",
     "tls": "TLS",
+    "balancer": "{}",
     "spin_us": "{} us planted",
     "access_ttl_s": "access {} s",
     "grace_s": "grace {} s",

@@ -131,6 +131,7 @@ class Cell:
             "replicas": topology.replicas,
             "policy": topology.policy,
             "threads": topology.threads,
+            "balancer": topology.balancer,
             "options": topology.unusual,
             "shared": topology.accepts_everywhere,
             "lags": topology.lags,

@@ -17,7 +17,7 @@ from loadtests.study import USUAL, Study, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from servers.users import HashCost
-from topology.components.haproxy import POLICIES
+from topology import balancer
 from topology.spec import (
     MAX_REPLICAS,
     MAX_THREADS,
@@ -181,7 +181,7 @@ def _cells(axes: Mapping[str, Any], copies: int, study: Study, load: Load) -> tu
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
-        ("policies", "policy", POLICIES),
+        ("policies", "policy", balancer.policies()),
     ):
         for value in _values(axis, axes[axis]):
             one_of(what, value, known)

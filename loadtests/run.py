@@ -131,7 +131,8 @@ def _binaries(experiment: Experiment) -> list[str]:
     """Every binary that some cell runs."""
     used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
     needs = {stores.facts()[store].needs for store in used} - {None}
-    return sorted({"haproxy", *(name for each in needs if each for name in binary_names(each))})
+    balancers = {cell.topology.balancer for cell in experiment.cells}
+    return sorted({*balancers, *(name for each in needs if each for name in binary_names(each))})
 
 
 def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:

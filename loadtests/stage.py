@@ -221,7 +221,9 @@ def unloaded_record() -> dict[str, Any]:
 
 def refusals_expected(topology: Topology) -> bool:
     """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
-    return topology.replicas > 1 and (topology.lags or not topology.accepts_everywhere)
+    # sticky keeps a user with the replica that knows the session, but even that one's own copy of a store may lag
+    lost = not topology.accepts_everywhere and not topology.sticky
+    return topology.replicas > 1 and (topology.lags or lost)
 
 
 def _reasons_against_earlier(folder: Path) -> list[str] | None:

@@ -15,7 +15,7 @@ import gevent
 from locust import User
 from locust.env import Environment
 
-from loadtests import credentials, samples, stock_clients
+from loadtests import credentials, routing, samples, stock_clients
 from loadtests.client import Answer, Client
 from loadtests.load_process import Shared, shared_of
 from servers.users import PASSWORD, user_name
@@ -43,6 +43,7 @@ class VirtualUser(User):
         self.name = user_name(self.number % self.shared.options.accounts, self.shared.options.accounts)
         self.signed_in = False
         self._credential = credentials.NOTHING
+        self._route = routing.NOWHERE
         self._renew_ns: float = 0
         self._phase = self.shared.phases.before
         self._client: Client | None = None
@@ -184,7 +185,8 @@ class VirtualUser(User):
         lines = credential.line + (credential.state_change_line if changes else b"")
         if self._client is None:
             raise RuntimeError("a task ran before on_start")
-        answer = self._client.request(method, path, lines, body)
+        answer = self._client.request(method, path, routing.lines_with(lines, self._route), body)
+        self._route = routing.followed(self._route, answer.head)
         outcome = _outcome(answer, expected, self.name if operation == "me" and credential.line else "")
         outcome = self.judged(operation, answer, outcome)
         self._record(operation, answer, outcome, credential)

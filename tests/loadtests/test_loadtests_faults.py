@@ -12,7 +12,7 @@ from loadtests.fault_script import Done, Script
 from loadtests.gates import Sent
 from loadtests.matrix import ExperimentError, load_experiment
 from topology.process import ComponentError
-from topology.spec import SpecError, Topology
+from topology.spec import Topology
 
 REDIS, MEMORY, TOKEN = Topology("session", "redis", 3), Topology("session", "memory", 3), Topology("token", "none", 3)
 
@@ -47,7 +47,7 @@ def test_a_typo_is_refused_with_the_nearest():
 @pytest.mark.parametrize(
     ("schemes", "stores", "fault", "reason"),
     [
-        (["token"], ["redis"], "restart-store", "restart-store is not possible on token-none-3r-roundrobin: token has no store"),
+        (["token"], ["redis"], "restart-store", "not possible on token-none-3r-roundrobin: token has no store"),
         (["session"], ["memory"], "freeze-store", "the store memory has no server of its own"),
         (["session"], ["file"], "partition", "the store file has no server of its own"),
         (["session"], ["redis"], "kill-primary", "only redis-cluster has primaries"),

@@ -66,6 +66,11 @@ def test_without_server_timing_everything_is_absent():
     assert server_timing.parse(b"cache;dur=1.0") == (-1, -1, -1, "")
 
 
+def test_a_request_that_nobody_stamped_has_no_queue_time():
+    timing.clock.start({})
+    assert server_timing.parse(timing.server_timing("replica-1").encode()) == (0, 0, -1, "replica-1")
+
+
 def test_what_the_twins_write_is_what_is_read():
     timing.clock.auth_ns, timing.clock.store_ns, timing.clock.queue_ns = 1_234_567, 89, 10_000_000_000
     assert server_timing.parse(timing.server_timing("replica-1").encode()) == (

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import csv
-import resource
 import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from topology import binaries
+from topology.balancer import ROUTE_COOKIE, STICKY, BalancerFacts, Balancing, Front, max_connections
 from topology.components.component import Component
 from topology.ports import LOOPBACK
 from topology.probes import http_ok, tcp_open
 
-POLICIES = ("roundrobin",)
+FACTS = BalancerFacts(policies=("roundrobin", STICKY, "leastconn"), stamps=True)
 _TIMEOUT_S = 5.0
 
 # Checks open a connection and send no request: every request that a replica counts came from the load.
 # X-Request-Start carries microseconds because HAProxy's own timers stop at milliseconds.
 # retries 0: a connection that a replica refuses is a failed request, not a slow one.
-# http-reuse always: one pool of server connections for all clients, as a busy balancer has it.
+# http-reuse always: one pool of server connections for all clients, as a busy balancer has it; with sticky, too, where
+# the cookie binds a user to a replica and not to a connection.
+# Sticky keeps these facts: a replica that has died fails the requests of its users until the check marks it down, and
+# from then on they go to another by themselves, which sets its own cookie (no `option persist`, which would insist).
+# With retries 0 `option redispatch` has nothing to do: it moves the last retry of a refused connection.
+# insert indirect: the replica never sees the cookie, so that what it reads is the same under every policy.
 _CONFIG = """\
 global
     nbthread 1
@@ -40,10 +45,25 @@ frontend public
     http-request set-header X-Request-Start "t=%[date(0,us)]"
     default_backend replicas
 backend replicas
-    balance {policy}
+    balance {algorithm}{cookie}
     default-server check inter 1s
 {servers}
 """
+
+
+def balancing(front: Front) -> Balancing:
+    """HAProxy before these replicas; its counters are asked over its admin socket."""
+    admin_socket = front.runtime / "admin"  # a short name: HAProxy binds a longer one beside it first
+    component = haproxy(
+        "haproxy",
+        front.port,
+        front.replicas,
+        policy=front.policy,
+        config=front.logs / "haproxy.cfg",
+        admin_socket=admin_socket,
+        certificate=front.certificate,
+    )
+    return Balancing(component, lambda: requests_per_replica(admin_socket))
 
 
 def haproxy(
@@ -54,13 +74,19 @@ def haproxy(
 
     `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS.
     """
-    servers = "\n".join(f"    server {replica} {LOOPBACK}:{at}" for replica, at in replica_ports.items())
+    sticky = policy == STICKY
+    cookie = f"\n    cookie {ROUTE_COOKIE} insert indirect nocache httponly{' secure' if certificate else ''}"
+    servers = "\n".join(
+        f"    server {replica} {LOOPBACK}:{at}{f' cookie {replica}' if sticky else ''}"
+        for replica, at in replica_ports.items()
+    )
     config.write_text(
         _CONFIG.format(
             host=LOOPBACK,
             port=port,
             tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2" if certificate else "",
-            policy=policy,
+            algorithm="roundrobin" if sticky else policy,
+            cookie=cookie if sticky else "",
             servers=servers,
             admin_socket=admin_socket,
             max_connections=max_connections(),
@@ -73,13 +99,6 @@ def haproxy(
         port=port,
         probe=partial(tcp_open, LOOPBACK, port) if certificate else partial(http_ok, LOOPBACK, port, "/healthz"),
     )
-
-
-def max_connections() -> int:
-    """Clients at once that the limit on open files allows: each takes two, and HAProxy keeps some for itself."""
-    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = 20_000
-    return most if limit == resource.RLIM_INFINITY else max(1, min(most, (limit - 200) // 2))
 
 
 def requests_per_replica(admin_socket: Path) -> dict[str, int]:
