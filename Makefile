@@ -9,7 +9,7 @@ OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHAR
            PERSISTENCE CLUSTER_COPIES
 AXES := EXPERIMENT SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT MAX_IN_FLIGHT USERS \
         THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS HASH_COST \
-        THRESHOLDS RESULTS RESUME $(OPTIONS)
+        THRESHOLDS RESULTS RESUME FAULTS FAULT_AT FAULT_FOR $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
 .PHONY: help bench bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock

@@ -80,7 +80,9 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         for section, keys in _KEYS.items():
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
-        document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
+        asked = changes.get("options", {})
+        document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), asked)
+        document["axes"]["asked_options"] = list(asked)
         return _resolve(name, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
@@ -224,7 +226,8 @@ def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:
                 own = {name: value for name, value in variant.items() if name in known and value != known[name].default}
                 if (scheme, store, own) not in made:
                     made.append((scheme, store, own))
-    for name in {name for variant in axes["variants"] for name in variant}:
+    # what the file varies may be of schemes or stores that the command line left out
+    for name in axes.get("asked_options", ()):
         if not any(name in option_names(scheme, store) for scheme, store, _ in made):
             raise ExperimentError(f"{name} changes nothing here: no scheme or store of this experiment has that option")
     return sorted(made, key=lambda each: (axes["schemes"].index(each[0]), _place(axes["stores"], each[1])))

@@ -19,7 +19,8 @@ REDIS, MEMORY, TOKEN = Topology("session", "redis", 3), Topology("session", "mem
 
 def _asked(schemes: list[str], stores: list[str], **changes):
     study = {name: changes.pop(name) for name in ("faults", "fault_at", "fault_for") if name in changes}
-    return load_experiment("faults", {"schemes": schemes, "stores": stores, "study": study, **changes})
+    axes = {"schemes": schemes, "stores": stores, "policies": ["roundrobin"]}
+    return load_experiment("faults", {**axes, "study": study, **changes})
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,28 @@ def test_a_typo_is_refused_with_the_nearest():
         (["session"], ["memory"], "freeze-store", "the store memory has no server of its own"),
         (["session"], ["file"], "partition", "the store file has no server of its own"),
         (["session"], ["redis"], "kill-primary", "only redis-cluster has primaries"),
-        (["session"], ["redis-cluster"], "kill-primary", "CLUSTER_COPIES=1 gives each one"),
         (["token", "session"], ["redis"], "kill-replica,kill-primary", "kill-primary is not possible"),
     ],
 )  # fmt: skip
 def test_a_fault_that_was_named_and_cannot_be_had_is_refused_with_the_reason(schemes, stores, fault, reason):
     with pytest.raises(ExperimentError, match=reason.replace("(", r"\(")):
         _asked(schemes, stores, faults=fault)
+
+
+def test_a_primary_without_a_copy_is_not_killed():
+    with pytest.raises(ExperimentError, match="CLUSTER_COPIES=1 gives each one"):
+        _asked(["session"], ["redis-cluster"], faults="kill-primary", options={"cluster_copies": ["0"]})
+
+
+def test_the_default_experiment_has_every_fault_and_fits_into_ten_minutes():
+    experiment = load_experiment("faults", {})
+    assert {cell.case for cell in experiment.cells} == set(FAULTS)
+    trial_s = experiment.load.duration_s + experiment.load.warm_up_s + 4
+    assert len(experiment.cells) * experiment.blocks * trial_s < 600
+
+
+def test_the_default_experiment_can_be_narrowed_to_a_scheme_without_options_of_a_store():
+    assert {cell.case for cell in load_experiment("faults", {"schemes": ["token"]}).cells} == {"kill-replica"}
 
 
 def test_one_replica_is_never_killed_for_good():
@@ -68,13 +84,14 @@ def test_one_replica_is_never_killed_for_good():
 def test_what_was_not_named_is_left_out_where_it_cannot_be():
     cells = {cell.id for cell in _asked(["session", "token"], ["redis"], faults="all").cells}
     assert "session-redis-3r-roundrobin~freeze-store" in cells
-    assert not any("token" in cell and "store" in cell.partition("~")[2] for cell in cells)
+    assert not any(cell.startswith("token") and "store" in cell.partition("~")[2] for cell in cells)
     assert len([cell for cell in cells if cell.startswith("token")]) == 3
 
 
 def test_a_named_fault_is_left_out_of_the_cells_that_cannot_have_it():
     cells = [cell.id for cell in _asked(["session", "token"], ["redis"], faults="freeze-store").cells]
-    assert cells == ["session-redis-3r-roundrobin~freeze-store"]
+    redis = "session-redis-3r-roundrobin"
+    assert cells == [f"{redis}~freeze-store", f"{redis}.persistence-aof~freeze-store"]
 
 
 def test_a_pattern_chooses_cells():
