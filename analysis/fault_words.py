@@ -125,8 +125,11 @@ def _users(result: FaultResult) -> str:
         return "nobody was signed out"
     spread = "" if share.low in (None, share.high) else f" ({percent(share.low)} to {percent(share.high)})"
     most = result.value("most_sign_outs") or 0
-    times = "once" if most == 1 else f"up to {count(round(most), 'time')}" if most > 1 else ""
-    return f"{percent(share.value)} of the users{spread} were signed out{f', {times}' if times else ''}"
+    times = "once" if most == 1 else f"up to {count(round(most), 'time')}"
+    struck = result.value("users_on_struck_share")
+    alone = result.cell.policy == "sticky" and result.cell.case in ("kill-replica", "restart-replica") and struck
+    whose = f" ({percent(struck)} were with the replica that was struck)" if alone else ""
+    return f"{percent(share.value)} of the users{spread} were signed out, {times}{whose}"
 
 
 def _end(result: FaultResult) -> str:

@@ -38,6 +38,7 @@ class Script:
         self.failure = ""
         self._steps, self._servers = steps, servers
         self._began_s = 0.0
+        self._error: Exception | None = None
         self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._take_all, name="faults", daemon=True)
 
@@ -52,8 +53,10 @@ class Script:
         self._thread.join()
 
     def wait(self) -> None:
-        """Return when the last step is done, or one has failed."""
+        """Return when the last step is done, or one has failed. Raises what no step should have raised."""
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def _take_all(self) -> None:
         for step in self._steps:
@@ -64,5 +67,8 @@ class Script:
                 getattr(self._servers, step.verb)(step.component)  # a verb is a method's name
             except (ComponentError, OSError) as error:
                 self.failure = f"{step.verb} {step.component}: {error}"
+                return
+            except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: `wait` does
+                self._error = error
                 return
             self.done.append(Done(step.verb, step.component, began_ns, time.monotonic_ns()))

@@ -155,6 +155,11 @@ def test_a_component_that_does_not_come_back_ends_the_script_and_is_told():
     assert script.failure == "restart a: it does not come back"
 
 
+def test_what_no_step_should_raise_reaches_who_waits():
+    with Script([Step(0, "no such verb", "a")], object()) as script, pytest.raises(AttributeError):
+        script.wait()
+
+
 def test_a_script_that_is_left_takes_no_further_step():
     servers = _Servers()
     with Script([Step(60, "kill", "a")], servers):
