@@ -10,7 +10,7 @@ import pytest
 
 from analysis.fault_trials import Struck, struck
 from analysis.load import load_run
-from tests.validity.conftest import Bench  # noqa: TID252
+from tests.validity.conftest import Bench
 
 pytestmark = pytest.mark.bench
 
