@@ -45,9 +45,10 @@ def name(result: FaultResult) -> str:
 
 
 def table(fault: str, results: Sequence[FaultResult]) -> Table:
-    """Return the figures of one fault, a row for each cell."""
+    """Return the figures of one fault, a row for each cell; the first of a run says what its columns are."""
     rows = tuple(_row(each) for each in results if each.cell.case == fault)
-    return Table(TITLES.get(fault, fault), _COLUMNS, rows, _NOTE)
+    note = _NOTE if fault == faults_of(results)[0] else ""
+    return Table(TITLES.get(fault, fault), _COLUMNS, rows, note)
 
 
 def _row(result: FaultResult) -> tuple[Entry, ...]:

@@ -40,7 +40,7 @@ def reasons_against(
     wrong = {
         name: count
         for name, count in before.items()
-        if name in (ERROR, TIMEOUT, FAILED, OUTDATED) or (name == REFUSED and not refusals_expected)
+        if name in (ERROR, TIMEOUT, FAILED) or (name in (REFUSED, OUTDATED) and not refusals_expected)
     }
     checks = {
         "nothing was sent": sent.sent == 0,

@@ -91,7 +91,7 @@ def reasons_against(
     wrong = {
         name: count
         for name, count in sent.outcomes.items()
-        if name in (ERROR, TIMEOUT, FAILED, OUTDATED) or (name == REFUSED and not refusals_expected)
+        if name in (ERROR, TIMEOUT, FAILED) or (name in (REFUSED, OUTDATED) and not refusals_expected)
     }
     unsent = 1 - sent.sent / sent.scheduled if sent.scheduled else 1.0
     checks = {

@@ -53,11 +53,15 @@ def _of(fault: str, results: Sequence[FaultResult]) -> list[FaultResult]:
     return [each for each in results if each.cell.case == fault and each.trials]
 
 
+def _noticed(result: FaultResult) -> tuple[float, float]:
+    return result.value("users_signed_out_share") or 0.0, result.value("failed") or 0.0
+
+
 def _answer(results: Sequence[FaultResult]) -> tuple[str, ...]:
     """One sentence for each fault: of the cell in which most users had to sign in again, and of the one with least."""
     told = []
     for fault in faults_of(results):
-        ranked = sorted(_of(fault, results), key=lambda each: each.value("users_signed_out_share") or 0.0)
+        ranked = sorted(_of(fault, results), key=_noticed)
         if not ranked:
             continue
         best, worst = ranked[0], ranked[-1]
