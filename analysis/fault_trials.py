@@ -87,6 +87,7 @@ def struck(trial: Trial) -> Struck:
         since_s[measured],
         ended_s[measured],
         good[measured],
+        contract.among(table["outcome"], *_KINDS)[measured],
         response_ms[measured],
         until_s=until_s,
         last_broken_s=broken_s,

@@ -59,7 +59,10 @@ def _server_of_store(topology: Topology) -> str:
 
 
 def _link_to_store(topology: Topology) -> str:
-    return _server_of_store(topology) or _another_replica(topology)
+    if missing := _server_of_store(topology) or _another_replica(topology):
+        return missing
+    has_link = float(topology.option("store_rtt_ms") or 0) > 0
+    return "" if has_link else "no link leads to its store that could be cut: STORE_RTT_MS=0.5 gives each replica one"
 
 
 def _copies(topology: Topology) -> str:

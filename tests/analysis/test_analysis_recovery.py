@@ -12,8 +12,10 @@ def _requests(seed: int = 1):
     return due, np.exp(rng.normal(0.5, 0.3, due.size)), np.ones(due.size, dtype=bool), rng
 
 
-def _judge(due, good, response_ms, **more):
-    return recovery(due, due + response_ms / 1e3, good, response_ms, **{"until_s": UNTIL_S, "last_broken_s": 0, **more})
+def _judge(due, good, response_ms, *, failed=None, **more):
+    failed = ~good if failed is None else failed
+    settings = {"until_s": UNTIL_S, "last_broken_s": 0, **more}
+    return recovery(due, due + response_ms / 1e3, good, failed, response_ms, **settings)
 
 
 def test_nothing_happened():
@@ -80,8 +82,17 @@ def test_a_fault_of_several_steps_is_over_after_the_last():
 def test_a_service_that_always_refused_two_in_three_is_itself_again_when_it_does_again():
     due, response_ms, good, rng = _requests()
     good &= rng.random(due.size) < 1 / 3
-    good &= (due < 0) | (due >= 2)
-    assert _judge(due, good, response_ms).recovered_s == pytest.approx(2, abs=WINDOW_S)
+    broken = (due >= 0) & (due < 2)
+    good &= ~broken
+    assert _judge(due, good, response_ms, failed=broken).recovered_s == pytest.approx(2, abs=WINDOW_S)
+
+
+def test_failures_show_where_two_in_three_were_refused_all_along():
+    due, response_ms, good, rng = _requests()
+    good &= rng.random(due.size) < 1 / 3
+    failed = ~good & (due >= 0) & (due < 2) & (rng.random(due.size) < 1 / 2)
+    assert _judge(due, good, response_ms, failed=failed).recovered_s == pytest.approx(2, abs=WINDOW_S)
+    assert _judge(due, good, response_ms, failed=good & False).recovered_s == 0
 
 
 def test_false_alarms_are_as_rare_as_the_band_says():
