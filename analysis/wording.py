@@ -40,6 +40,11 @@ _OPTIONS = {
     "access_ttl_s": "access {} s",
     "grace_s": "grace {} s",
     "shards": "{} shards",
+    "replica_cpus": "{} cores each",
+    "store_cpus": "store {} cores",
+    "store_rtt_ms": "store {} ms away",
+    "persistence": "{}",
+    "cluster_copies": "{} copy each",
 }
 """Options in words; one that has none here goes by its name and value. Only what is not the default is told."""
 

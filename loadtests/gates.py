@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, OUTDATED, REFUSED, TIMEOUT, among, counts
+from topology.calibrate_link import off_by_too_much
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
 # Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
@@ -35,6 +36,13 @@ class Sent:
     lateness_p99_ms: float
     response_p50_ms: float
     response_p99_ms: float
+
+
+def against_link(asked_ms: float, added_ms: float | None) -> list[str]:
+    """The reason against a trial whose links to the store were not as long as was asked; `added_ms` as verified."""
+    if added_ms is None or not off_by_too_much(asked_ms, added_ms):
+        return []
+    return [f"link off: a round trip of {added_ms:.2f} ms where {asked_ms:g} ms were asked"]
 
 
 def read_sent(path: Path) -> Sent:

@@ -35,7 +35,7 @@ from loadtests.thresholds import split
 from loadtests.trial import finished_trial, run_trial
 from loadtests.verify import VerificationError
 from servers import stores, users
-from topology import cpu
+from topology import cgroups, cpu, quota
 from topology.backing import binary_names
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret
@@ -60,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         resumed = arguments.pop("resume")
         folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()
         experiment = _begun(folder, arguments) if folder else _asked_for(arguments)
+        _check_quotas(experiment)
         return _run(experiment, folder.parent if folder else results, console, folder)
     except (ExperimentError, SetupError) as error:
         return _fail(str(error), 2)
@@ -100,6 +101,16 @@ def _begun(folder: Path, arguments: dict[str, Any]) -> Experiment:
         raise SetupError(f"there is no run at {folder}: run.json is missing") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SetupError(f"{folder / 'run.json'} cannot be resumed: {error!r}") from error
+
+
+def _check_quotas(experiment: Experiment) -> None:
+    """Refuse a quota that this machine cannot give, before anything starts."""
+    cores = cpu.divide_cores().servers
+    for cell in experiment.cells:
+        try:
+            quota.check(cell.topology.every_option, cores)
+        except quota.QuotaError as error:
+            raise SetupError(str(error)) from error
 
 
 def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None) -> int:
@@ -189,6 +200,11 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
+    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+        console.print(
+            "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
+            highlight=False,
+        )
     console.print()
 
 

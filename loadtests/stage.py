@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from loadtests.verify import VerificationError
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
+from topology.quota import Throttling
 from topology.reaper import Reaper
 from topology.spec import Topology
 
@@ -55,6 +56,7 @@ class Reading:
     balancer: dict[str, int]
     generator_cpu_ns: int
     machine: machine.CpuTimes
+    throttling: dict[str, Throttling] = field(default_factory=dict)
 
 
 def fresh_folder(around: Surroundings, cell: Cell, block: int) -> tuple[Path, list[str] | None]:
@@ -146,6 +148,7 @@ class Stage:
             balancer=self.servers.balancer_requests(),
             generator_cpu_ns=self.generator.cpu_ns(),
             machine=machine.cpu_times(),
+            throttling=self.servers.throttling(),
         )
 
 
@@ -244,8 +247,23 @@ def _components(before: Reading, after: Reading, kinds: dict[str, str]) -> dict[
             "cpu_ns": usage.cpu_ns - before.usage[name].cpu_ns,
             "rss_bytes": usage.rss_bytes,
             "pids": usage.pids,
+            **_quota(before.throttling.get(name), after.throttling.get(name)),
         }
         for name, usage in after.usage.items()
+    }
+
+
+def _quota(before: Throttling | None, after: Throttling | None) -> dict[str, Any]:
+    """Of a component that has a quota which holds: what it is, and how often it met it."""
+    if before is None or after is None:
+        return {}
+    counted = after.since(before)
+    return {
+        "quota_cpus": counted.quota.cpus,
+        "quota_period_us": counted.quota.period_us,
+        "periods": counted.periods,
+        "throttled_ns": counted.throttled_ns,
+        "throttled_share": counted.throttled / counted.periods if counted.periods else 0.0,
     }
 
 

@@ -26,7 +26,8 @@ def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | N
     """Ask each replica, past the balancer; returns what was seen, for trial.json.
 
     Without a credential /me is refused (answered, for control); with one it is answered; a replica accepts what another
-    issued exactly when the store is shared; one lookup is a whole number of store commands.
+    issued exactly when the store is shared; one lookup is a whole number of store commands. What the links to the store
+    add to a round trip is measured; whether that is what was asked is a gate's to say (`loadtests.gates`).
 
     Raises:
         VerificationError: says which replica did what.
@@ -53,6 +54,7 @@ def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | N
     for client in clients.values():
         client.close()
     return {
+        **({"link_added_ms": running.links.farthest_off_ms()} if running.links else {}),
         "unauthenticated_me": 200 if open_to_all else 401,
         "authenticated_me": 200,
         "store_commands_per_lookup": commands,

@@ -7,6 +7,7 @@ A store names what it needs in its facts; a file of that name in `topology/compo
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +97,11 @@ class Ground:
     url_scheme: str = ""
 
 
+def led(url: str, ports: Mapping[int, int]) -> str:
+    """`url` with each port of ours that stands in it replaced by the one that leads there."""
+    return re.sub(r"(?<=:)\d+", lambda found: str(ports.get(int(found[0]), found[0])), url)
+
+
 @dataclass(frozen=True)
 class Backing:
     """Components, started in order, each waited for; then `prepare`.
@@ -107,6 +113,8 @@ class Backing:
         prepare: what is done once when all components serve, such as to form a cluster. Raises OSError, and
             ComponentError for what does not come about in time.
         lives: the counters of each node, by the name of its component.
+        far_ports: of the servers that a replica reaches over the network, and not on its own machine.
+        through: rewrites a URL for a replica whose way to each far port leads through another port.
 
     """
 
@@ -115,6 +123,8 @@ class Backing:
     counters: Callable[[], StoreCounters] | None = None
     prepare: Callable[[], None] | None = None
     lives: Mapping[str, Lives[Any, StoreCounters]] = field(default_factory=dict)
+    far_ports: tuple[int, ...] = ()
+    through: Callable[[str, Mapping[int, int]], str] = led
 
 
 def backing(needs: str, ground: Ground) -> Backing:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from servers import stores
 from servers.signing_keys import make_keys
-from topology.backing import Backing, Ground, StoreCounters, backing
-from topology.balancer import Balancing, Front, balancing
-from topology.certificates import Certificate, make_certificate
+from topology.backing import Backing, Ground, backing
+from topology.balancer import Front, balancing
+from topology.certificates import make_certificate
+from topology.cgroups import Group, method
 from topology.components.component import Component
 from topology.components.replica import replica
-from topology.cpu import Usage
-from topology.lives import Lives
-from topology.ports import LOOPBACK, free_ports
+from topology.links import Links, rtt_ms
+from topology.ports import free_ports
 from topology.process import ComponentError, RunningComponent
+from topology.quota import quota_of
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, Topology, one_of
+from topology.running_topology import RunningTopology
+from topology.spec import NO_STORE, Topology
+
+__all__ = ["Accounts", "RunningTopology", "make_secret", "running"]
 
 # Between picking a free port and the server's own bind somebody else can take it.
 _TRIES = 3
@@ -49,121 +53,6 @@ def make_secret(path: Path) -> None:
     """A new secret of 256 bits, readable by the owner alone."""
     path.touch(mode=0o600)
     path.write_bytes(secrets.token_bytes(32))
-
-
-class RunningTopology:
-    """What has been started so far, leaves last."""
-
-    def __init__(self, topology: Topology) -> None:
-        self.topology = topology
-        self.running: list[RunningComponent] = []
-        self.certificate: Certificate | None = None
-        self.backing: Backing | None = None
-        self.balancing: Balancing | None = None
-        self._requests: Lives[Callable[[], dict[str, int]], dict[str, int]] | None = None
-
-    @property
-    def url(self) -> str:
-        """Of the balancer."""
-        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
-
-    @property
-    def authority(self) -> Path | None:
-        """What a client must trust to speak TLS to the balancer; None where it speaks none."""
-        return self.certificate.authority if self.certificate else None
-
-    @property
-    def replica_urls(self) -> dict[str, str]:
-        """Of each replica, past the balancer; to verify and to probe, never for load."""
-        return {each.component.name: f"http://{LOOPBACK}:{each.component.port}" for each in self._of_kind("replica")}
-
-    @property
-    def down(self) -> frozenset[str]:
-        """Names of the components that were stopped or killed by the verbs below, and not started again."""
-        return frozenset(each.component.name for each in self.running if each.down)
-
-    def check(self, but: Collection[str] = ()) -> None:
-        """Raise ComponentError if any component has died, `but` those that are meant to be dead."""
-        for each in self.running:
-            if each.component.name not in but:
-                each.check()
-
-    def kill(self, name: str) -> None:
-        """KILL to all of a component at one stroke; returns when it is gone. Raises SpecError for no such name."""
-        each = self._silence(name)
-        each.kill()
-
-    def stop(self, name: str) -> None:
-        """Stop a component in order; returns when it is gone. Raises SpecError."""
-        each = self._silence(name)
-        each.stop()
-
-    def restart(self, name: str) -> None:
-        """Start a component again on the same port, and wait for its probe; one that still runs is stopped in order.
-
-        What it kept in its folder is there. Raises ComponentError when it does not serve in time, and SpecError.
-        """
-        each = self._silence(name)
-        each.start_again()
-        each.wait_ready()
-        if counters := self._lives.get(name):
-            counters.begin_again()
-
-    def freeze(self, name: str) -> None:
-        """Stop a component where it is, its connections open. Raises ComponentError if it is dead, and SpecError."""
-        each = self._silence(name)
-        each.freeze()
-
-    def thaw(self, name: str) -> None:
-        """Let a frozen component go on. Raises SpecError."""
-        each = self._named(name)
-        each.thaw()
-        if not each.down and (counters := self._lives.get(name)):
-            counters.go_on()
-
-    def usage(self) -> dict[str, Usage]:
-        """CPU and memory per component; CPU of all its incarnations, and no memory while it is down."""
-        return {each.component.name: each.usage() for each in self.running}
-
-    def kinds(self) -> dict[str, str]:
-        """Component name to kind."""
-        return {each.component.name: each.component.kind for each in self.running}
-
-    def store_counters(self) -> StoreCounters | None:
-        """Of the servers that the store runs on; None where there is none.
-
-        Those of one that is down or frozen are as they were last read; one that was started again goes on from there.
-        """
-        return self.backing.counters() if self.backing and self.backing.counters else None
-
-    def balancer_requests(self) -> dict[str, int]:
-        """Requests sent to each replica since the start."""
-        return self._requests() if self._requests else {}
-
-    def put_before(self, made: Balancing) -> None:
-        """Note the balancer, once it serves."""
-        self.balancing = made
-        self._requests = Lives(lambda: made.requests, _sum_by_name, {})
-
-    @property
-    def _lives(self) -> Mapping[str, Lives[Any, Any]]:
-        of_store = self.backing.lives if self.backing else {}
-        of_balancer = {self.balancing.component.name: self._requests} if self.balancing and self._requests else {}
-        return {**of_store, **of_balancer}
-
-    def _silence(self, name: str) -> RunningComponent:
-        """Find the component, its counters read for the last time before it falls silent."""
-        each = self._named(name)
-        if counters := self._lives.get(name):
-            counters.hold()
-        return each
-
-    def _named(self, name: str) -> RunningComponent:
-        named = {each.component.name: each for each in self.running}
-        return named[one_of("component", name, named)]
-
-    def _of_kind(self, kind: str) -> list[RunningComponent]:
-        return [each for each in self.running if each.component.kind == kind]
 
 
 @contextlib.contextmanager
@@ -201,13 +90,17 @@ def _start_all(
 ) -> None:
     topology = started.topology
     names = [f"replica-{number}" for number in range(topology.replicas)]
-    ports = iter(free_ports(1 + 2 * len(names) + _STORE_PORTS))
+    promised = free_ports(1 + 2 * len(names) + _STORE_PORTS)
+    ports = iter(promised)
     folder = reaper.folder / f"topology-{secrets.token_hex(4)}"
     folder.mkdir()
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
     def start(component: Component) -> RunningComponent:
-        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores)
+        group = _group(component, topology, reaper)
+        if group:
+            stack.callback(group.remove)
+        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores, group)
         stack.callback(each.stop)
         started.running.append(each)
         return each
@@ -217,13 +110,17 @@ def _start_all(
         start(component).wait_ready()
     if under.prepare:
         under.prepare()
+    urls = under.urls
+    if rtt := rtt_ms(topology.every_option):
+        started.links = Links(under, rtt, reaper.folder, partial(_more_ports, promised))
+        urls = _serve_links(started.links, start)
     settings = _settings(topology, accounts)
     if topology.tls:
         started.certificate = make_certificate(folder)
     at = dict(zip(names, ports, strict=False))
     replicas = []
     for name in names:
-        url = {"STORE_URL": under.urls[name]} if name in under.urls else {}
+        url = {"STORE_URL": urls[name]} if name in urls else {}
         replicas.append(start(replica(name, at[name], threads=topology.threads, settings={**settings, **url})))
     for each in replicas:
         each.wait_ready()
@@ -233,10 +130,38 @@ def _start_all(
     made = balancing(topology.balancer, front)
     started.put_before(made)
     start(made.component).wait_ready()
+    _limit(started)
 
 
-def _sum_by_name(earlier: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    return {name: count + earlier.get(name, 0) for name, count in now.items()}
+def _serve_links(links: Links, start: Callable[[Component], RunningComponent]) -> Mapping[str, str]:
+    """Start the links and set them right; returns the replicas' STORE_URL."""
+    for each in [start(component) for component in links.components]:
+        each.wait_ready()
+    links.tune()
+    return links.urls
+
+
+def _limit(started: RunningTopology) -> None:
+    for each in started.running:
+        if each.group:
+            each.group.limit()  # not before: starting is not what is measured
+
+
+def _more_ports(promised: list[int], count: int) -> list[int]:
+    """Ports that are promised to nobody, and now are."""
+    found = free_ports(count, promised)
+    promised += found
+    return found
+
+
+def _group(component: Component, topology: Topology, reaper: Reaper) -> Group | None:
+    """A control group for a component that has a quota; None where there is none, or no way to keep one here."""
+    quota, way = quota_of(component.kind, topology.every_option), method()
+    if quota is None or way is None:
+        return None
+    group = Group(way, component.name, quota)
+    reaper.note_group(group.folder)
+    return group
 
 
 def _backing(topology: Topology, ground: Ground) -> Backing:

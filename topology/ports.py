@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 # Below Linux's and macOS's default ephemeral ranges: a port picked here is not taken a moment later
@@ -17,18 +18,18 @@ class NoFreePortError(RuntimeError):
     """No port of the range could be bound."""
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` distinct ports that could be bound just now.
+def free_ports(count: int, but: Collection[int] = ()) -> list[int]:
+    """`count` distinct ports that could be bound just now, `but` those that are promised to others.
 
     Raises:
         NoFreePortError: when hundreds of random candidates were all busy.
 
     """
     chosen: set[int] = set()
-    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), _TRIES):
+    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), _TRIES + 2 * count):
         if len(chosen) == count:
             break
-        if _can_bind(candidate):
+        if candidate not in but and _can_bind(candidate):
             chosen.add(candidate)
     if len(chosen) < count:
         raise NoFreePortError(

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from topology import process_tree
+from topology.cgroups import Group
 from topology.components.component import Component
 from topology.cpu import Usage, pinned, usage
 from topology.reaper import Reaper
@@ -25,7 +26,7 @@ class ComponentError(RuntimeError):
 
 
 class RunningComponent:
-    """A started component. Its output goes to `log`, which outlives it.
+    """A started component. Its output goes to `log`, which outlives it; in its `group` it has a quota of CPU.
 
     Attributes:
         down: whether it was stopped or killed by us, and not started again.
@@ -33,9 +34,12 @@ class RunningComponent:
 
     """
 
-    def __init__(self, component: Component, log: Path, reaper: Reaper, cores: frozenset[int]) -> None:
+    def __init__(
+        self, component: Component, log: Path, reaper: Reaper, cores: frozenset[int], group: Group | None = None
+    ) -> None:
         self.component = component
         self.log = log
+        self.group = group
         self._reaper, self._cores = reaper, cores
         self._ended_cpu_ns = 0  # of the incarnations before this one
         self._last_cpu_ns = 0  # of this one, when it was last looked at
@@ -43,12 +47,13 @@ class RunningComponent:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        component = self.component
+        component, group = self.component, self.group
+        argv = group.argv(component.argv) if group else component.argv
         with self.log.open("ab") as output, pinned(self._cores):
             try:
                 process = subprocess.Popen(
-                    component.argv,
-                    env={**component.env, **self._reaper.environment},
+                    argv,
+                    env={**component.env, **(group.environment() if group else {}), **self._reaper.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -135,6 +140,8 @@ class RunningComponent:
         Raises ComponentError when it cannot be started; whether it serves is `wait_ready`'s to say.
         """
         self.stop()
+        if self.group:
+            self.group.limit()
         self._process = self._start()
         self.down = False
 
@@ -153,6 +160,8 @@ class RunningComponent:
     def _look_for_the_last_time(self) -> None:
         with contextlib.suppress(ComponentError, psutil.NoSuchProcess):
             self.usage()
+        if self.group:
+            self.group.lift()  # or what it still has to do would take its time
 
     def _is_down(self) -> None:
         self._ended_cpu_ns, self._last_cpu_ns = self._ended_cpu_ns + self._last_cpu_ns, 0

@@ -10,6 +10,8 @@ from servers import schemes, stores
 from servers.options import Option
 from servers.settings import MAX_SPIN_US
 from topology import balancer
+from topology.components.link import RTT
+from topology.quota import REPLICA_CPUS, STORE_CPUS, QuotaError, quota_of
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
@@ -20,7 +22,10 @@ SPIN = Option(
     high=MAX_SPIN_US,
 )  # fmt: skip
 BALANCER = Option("balancer", "", balancer.usual(), "what stands before the replicas", balancer.BALANCERS)
-COMMON_OPTIONS = (TLS, SPIN, BALANCER)
+COMMON_OPTIONS = (TLS, SPIN, BALANCER, REPLICA_CPUS)
+# of a topology whose store is a server of its own
+STORE_OPTIONS = (STORE_CPUS, RTT)
+_NO_SERVER = (None, "folder")  # what a store needs that is none
 
 
 class SpecError(ValueError):
@@ -59,6 +64,11 @@ class Topology:
         able = balancer.facts(self.balancer).policies
         if self.policy not in able:
             raise SpecError(f"{self.balancer} cannot balance by {self.policy}, but by: {', '.join(able)}")
+        try:
+            for kind in ("replica", "store"):
+                quota_of(kind, self.options)
+        except QuotaError as error:
+            raise SpecError(str(error)) from error
         facts = schemes.facts()[self.scheme]
         if missing := facts.missing():
             raise SpecError(missing)
@@ -145,15 +155,17 @@ def uses_store(scheme: str, options: Mapping[str, str]) -> bool:
 
 def option_names(scheme: str, store: str) -> dict[str, Option]:
     """Every option of a topology of this scheme and store: those of each, and those of any topology."""
-    of_store = stores.facts()[store].options if store in stores.facts() else ()
-    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS)}
+    facts = stores.facts().get(store)
+    of_store = facts.options if facts else ()
+    served = STORE_OPTIONS if facts and facts.needs not in _NO_SERVER else ()
+    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS, *served)}
 
 
 def every_option() -> dict[str, Option]:
     """Every option that any scheme, store or topology has."""
     of_schemes = [option for facts in schemes.facts().values() for option in facts.options]
     of_stores = [option for facts in stores.facts().values() for option in facts.options]
-    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS)}
+    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS, *STORE_OPTIONS)}
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from servers import users
+from topology import quota
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret, running
 from topology.ports import NoFreePortError
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             return _down()
         topology = _topology(arguments)
         return _serve(topology) if verb == "serve" else _up(topology)
-    except SpecError as error:
+    except (SpecError, quota.QuotaError) as error:
         return _fail(str(error), 2)
     except (ComponentError, NoFreePortError, BinaryError) as error:
         return _fail(str(error), 1)
@@ -71,7 +72,9 @@ def _topology(arguments: dict[str, Any]) -> Topology:
     if store is None:
         one_of("scheme", scheme, scheme_names())
         arguments["store"] = "redis" if uses_store(scheme, arguments["options"]) else NO_STORE
-    return Topology(**arguments)
+    topology = Topology(**arguments)
+    quota.check(topology.every_option, frozenset())
+    return topology
 
 
 def _up(topology: Topology) -> int:

@@ -155,3 +155,13 @@ def test_a_warm_up_that_was_never_steady_is_a_reason_and_one_that_was_not_judged
 def test_refusals_are_a_finding_where_the_store_is_not_shared():
     refused = replace(_GOOD, outcomes={"ok": 25, "refused": 75})
     assert gates.reasons_against(refused, **{**_CALM, "refusals_expected": True}) == []
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "added_ms", "off"),
+    [(5, 5.4, False), (5, 5.6, True), (5, 4.4, True), (0.5, 0.59, False), (0.5, 0.61, True), (0, None, False)],
+)
+def test_a_link_that_is_not_what_was_asked(asked_ms: float, added_ms: float | None, *, off: bool):
+    reasons = gates.against_link(asked_ms, added_ms)
+    assert bool(reasons) == off
+    assert all("link off" in reason for reason in reasons)

@@ -32,6 +32,7 @@ def backing(ground: Ground) -> Backing:
         dict.fromkeys(ground.replicas, f"memcached://{LOOPBACK}:{port}"),
         counters,
         lives={"memcached": counters},
+        far_ports=(port,),
     )
 
 

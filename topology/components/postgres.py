@@ -70,6 +70,7 @@ def backing(ground: Ground) -> Backing:
         counters,
         partial(_prepare, port, password),
         lives={"postgres": counters},
+        far_ports=(port,),
     )
 
 

@@ -33,6 +33,7 @@ def backing(ground: Ground) -> Backing:
         dict.fromkeys(ground.replicas, f"redis://{LOOPBACK}:{port}/0"),
         counters,
         lives={"valkey": counters},
+        far_ports=(port,),
     )
 
 

@@ -7,13 +7,13 @@ agree that the node is dead when it has not answered for a second, and the copy 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 from topology import resp
-from topology.backing import Backing, Ground, StoreCounters, over_lives, together
+from topology.backing import Backing, Ground, StoreCounters, led, over_lives, together
 from topology.components.component import Component
 from topology.components.valkey import Counters, valkey
 from topology.ports import LOOPBACK
@@ -55,7 +55,14 @@ def backing(ground: Ground) -> Backing:
         read,
         prepare=partial(_form, primaries, copies),
         lives=lives,
+        far_ports=tuple(each.port for each in nodes),
+        through=_through,
     )
+
+
+def _through(url: str, ports: Mapping[int, int]) -> str:
+    """The nodes announce their own ports: who goes another way must know which one stands for which."""
+    return f"{led(url, ports)}?via={','.join(f'{far}-{near}' for far, near in ports.items())}"
 
 
 def _node(ground: Ground, name: str, copies: _Node | None = None) -> _Node:

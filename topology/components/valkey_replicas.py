@@ -47,6 +47,7 @@ def backing(ground: Ground) -> Backing:
         lambda: _read(counters),
         prepare=lambda: _wait_until_linked(counters, tuple(ports)),
         lives=counters,
+        far_ports=(primary_port,),  # the copy is on the replica's own machine
     )
 
 
