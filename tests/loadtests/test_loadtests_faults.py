@@ -26,7 +26,11 @@ def _asked(schemes: list[str], stores: list[str], **changes):
 @pytest.mark.parametrize(
     ("topology", "cases"),
     [
-        (REDIS, {"kill-replica", "restart-replica", "rolling-restart", "restart-store", "freeze-store", "partition"}),
+        (REDIS, {"kill-replica", "restart-replica", "rolling-restart", "restart-store", "freeze-store"}),
+        (
+            Topology("session", "redis", 3, options={"store_rtt_ms": "0.5"}),
+            {"kill-replica", "restart-replica", "rolling-restart", "restart-store", "freeze-store", "partition"},
+        ),
         (MEMORY, {"kill-replica", "restart-replica", "rolling-restart"}),
         (TOKEN, {"kill-replica", "restart-replica", "rolling-restart"}),
         (Topology("session", "sqlite", 1), {"restart-replica", "rolling-restart"}),
@@ -37,7 +41,7 @@ def _asked(schemes: list[str], stores: list[str], **changes):
     ],
 )
 def test_a_cell_has_every_fault_that_it_can_have(topology: Topology, cases: set[str]):
-    assert set(cases_of(asked_for("all"), topology)) - {"partition"} == cases - {"partition"}
+    assert set(cases_of(asked_for("all"), topology)) == cases
 
 
 def test_a_typo_is_refused_with_the_nearest():
@@ -63,6 +67,11 @@ def test_a_fault_that_was_named_and_cannot_be_had_is_refused_with_the_reason(sch
 def test_a_primary_without_a_copy_is_not_killed():
     with pytest.raises(ExperimentError, match="CLUSTER_COPIES=1 gives each one"):
         _asked(["session"], ["redis-cluster"], faults="kill-primary", options={"cluster_copies": ["0"]})
+
+
+def test_a_replica_without_a_link_is_not_cut_off():
+    with pytest.raises(ExperimentError, match="STORE_RTT_MS=0.5 gives each replica one"):
+        _asked(["session"], ["redis"], faults="partition", options={"store_rtt_ms": ["0"]})
 
 
 def test_the_default_experiment_has_every_fault_and_fits_into_ten_minutes():
@@ -91,7 +100,11 @@ def test_what_was_not_named_is_left_out_where_it_cannot_be():
 def test_a_named_fault_is_left_out_of_the_cells_that_cannot_have_it():
     cells = [cell.id for cell in _asked(["session", "token"], ["redis"], faults="freeze-store").cells]
     redis = "session-redis-3r-roundrobin"
-    assert cells == [f"{redis}~freeze-store", f"{redis}.persistence-aof~freeze-store"]
+    assert cells == [
+        f"{redis}~freeze-store",
+        f"{redis}.persistence-aof~freeze-store",
+        f"{redis}.store_rtt_ms-0.5~freeze-store",
+    ]
 
 
 def test_a_pattern_chooses_cells():
