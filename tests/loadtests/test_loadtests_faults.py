@@ -70,7 +70,7 @@ def test_a_primary_without_a_copy_is_not_killed():
 
 
 def test_a_replica_without_a_link_is_not_cut_off():
-    with pytest.raises(ExperimentError, match="STORE_RTT_MS=0.5 gives each replica one"):
+    with pytest.raises(ExperimentError, match=r"STORE_RTT_MS=0\.5 gives each replica one"):
         _asked(["session"], ["redis"], faults="partition", options={"store_rtt_ms": ["0"]})
 
 
