@@ -125,11 +125,11 @@ def _users(result: FaultResult) -> str:
     if not share.value:
         return "nobody was signed out"
     spread = "" if share.low in (None, share.high) else f" ({percent(share.low)} to {percent(share.high)})"
-    most = result.value("most_sign_outs") or 0
+    most = max(trial.figures["most_sign_outs"] or 0 for trial in result.trials)
     times = "once" if most == 1 else f"up to {count(round(most), 'time')}"
     struck = result.value("users_on_struck_share")
     alone = result.cell.policy == "sticky" and result.cell.case in ("kill-replica", "restart-replica") and struck
-    whose = f" ({percent(struck)} were with the replica that was struck)" if alone else ""
+    whose = f" ({percent(struck)} were with the replica that was struck, and nobody had been before)" if alone else ""
     return f"{percent(share.value)} of the users{spread} were signed out, {times}{whose}"
 
 
