@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -10,7 +11,14 @@ import pytest
 
 from analysis.fault_trials import Struck, struck
 from analysis.load import load_run
+from loadtests.fault_cases import Step
+from loadtests.fault_end import mended
+from loadtests.fault_script import Script
+from servers import users
 from tests.validity.conftest import Bench
+from topology.local import Accounts, RunningTopology, make_secret, running
+from topology.reaper import Reaper
+from topology.spec import Topology
 
 pytestmark = pytest.mark.bench
 
@@ -74,6 +82,43 @@ def test_a_store_that_writes_its_changes_down_forgets_none(trials: dict[str, Str
 
 def test_every_topology_is_healthy_in_the_end(trials: dict[str, Struck]):
     assert {cell: trial.why for cell, trial in trials.items()} == dict.fromkeys((STICKY, FORGETS, REMEMBERS), "")
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTopology]:
+    """Two replicas on a store that can be cut off; nobody's load."""
+    with Reaper() as reaper:
+        accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
+        make_secret(accounts.secret_file)
+        users.seed(accounts.users_db, 50, users.HashCost.parse("fast"))
+        topology = Topology("session", "redis", 2, options={"store_rtt_ms": "0.5"})
+        with running(topology, accounts, logs=tmp_path_factory.mktemp("logs"), reaper=reaper) as servers:
+            yield servers
+
+
+@pytest.mark.parametrize(
+    ("step", "undone"),
+    [
+        (Step(0, "cut", "replica-0"), "heal replica-0"),
+        (Step(0, "kill", "valkey"), "restart valkey"),
+        (Step(0, "freeze", "valkey"), "thaw valkey"),
+        (Step(0, "kill", "replica-1"), "restart replica-1"),
+    ],
+)
+def test_whatever_was_broken_is_put_right_and_every_replica_signs_in(linked: RunningTopology, step: Step, undone: str):
+    with Script([step], linked) as script:
+        script.wait()
+    ended = mended(linked, 50, script)
+    assert (ended["healthy"], ended["why"]) == (True, "")
+    assert ended["restored"] == [undone]
+    assert ended["replicas"] == ["replica-0", "replica-1"]
+
+
+def test_what_does_not_come_back_is_told(linked: RunningTopology):
+    script = Script([], linked)
+    script.failure = "restart valkey: it was not ready"
+    ended = mended(linked, 50, script)
+    assert (ended["healthy"], ended["why"]) == (False, "restart valkey: it was not ready")
 
 
 def test_a_signal_while_the_store_stands_still_leaves_nothing(bench: Any):
