@@ -9,6 +9,7 @@ from analysis.fault_results import FaultResult
 from analysis.finding import Finding
 from analysis.report.table import Entry, Table
 from analysis.wording import NOTHING, capital, count, interval, joined, number, percent, series
+from loadtests.fault_cases import FAULTS
 
 TITLES = {
     "kill-replica": "A replica dies",
@@ -47,8 +48,9 @@ def name(result: FaultResult) -> str:
 def table(fault: str, results: Sequence[FaultResult]) -> Table:
     """Return the figures of one fault, a row for each cell; the first of a run says what its columns are."""
     rows = tuple(_row(each) for each in results if each.cell.case == fault)
-    note = _NOTE if fault == faults_of(results)[0] else ""
-    return Table(TITLES.get(fault, fault), _COLUMNS, rows, note)
+    meaning = f"{capital(FAULTS[fault].meaning)}." if fault in FAULTS else ""
+    columns = _NOTE if fault == faults_of(results)[0] else ""
+    return Table(TITLES.get(fault, fault), _COLUMNS, rows, f"{meaning} {columns}".strip())
 
 
 def _row(result: FaultResult) -> tuple[Entry, ...]:
