@@ -39,7 +39,7 @@ _SMALL = (
     "--accounts",
     "50",
 )
-_FAULTS = "kill-replica@session-memory-*-sticky, restart-store@session-redis-*-roundrobin*"
+_FAULTS = ", ".join(f"{cell.partition('~')[2]}@{cell.partition('~')[0]}" for cell in (STICKY, FORGETS, REMEMBERS))
 
 
 @pytest.fixture(scope="module")
