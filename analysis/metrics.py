@@ -94,7 +94,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
     sent = measured & ~dropped
     answered = sent & (_numbers(table, "status") > 0)
     refused = measured & contract.among(outcome, contract.REFUSED)
-    wrong = measured & contract.among(outcome, contract.ERROR, contract.TIMEOUT, contract.FAILED)
+    wrong = measured & contract.among(outcome, contract.ERROR, contract.TIMEOUT, contract.FAILED, contract.OUTDATED)
     response_ms, service_ms = _times_ms(table, answered)
     count = int(sent.sum())
     octets = _octets(table, sent, answered)

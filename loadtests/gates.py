@@ -11,7 +11,20 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from loadtests.accuracy import Counts, false_accepts
-from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT, among, counts, counts_by
+from loadtests.samples import (
+    DROPPED,
+    ERROR,
+    FAILED,
+    LOGIN,
+    MEASURED,
+    OK,
+    OUTDATED,
+    REFUSED,
+    TIMEOUT,
+    among,
+    counts,
+    counts_by,
+)
 from topology.calibrate_link import off_by_too_much
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
@@ -107,7 +120,7 @@ def reasons_against(
     wrong = {
         name: count
         for name, count in sent.outcomes.items()
-        if name in (ERROR, TIMEOUT, FAILED) or (name == REFUSED and not refusals_expected)
+        if name in (ERROR, TIMEOUT, FAILED) or (name in (REFUSED, OUTDATED) and not refusals_expected)
     }
     let_in = false_accepts(sent.by_operation, accepted_by_design)
     unsent = 1 - sent.sent / sent.scheduled if sent.scheduled else 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import load_rules
-from loadtests.experiment import Cell, Experiment
+from loadtests.experiment import Cell, Experiment, Load
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
 from loadtests.study import USUAL, Study, check_load, module, resolve
@@ -80,8 +80,10 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         for section, keys in _KEYS.items():
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
+        asked = changes.get("options", {})
         variants = _at_each_hash_cost(document["axes"].get("variants", [{}]), document["plan"]["hash_cost"])
-        document["axes"]["variants"] = _with_options(variants, changes.get("options", {}))
+        document["axes"]["variants"] = _with_options(variants, asked)
+        document["axes"]["asked_options"] = list(asked)
         return _resolve(name, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
@@ -129,7 +131,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         )
     study = resolve(document.get("study", {}), changes.get("study", {}))
     check_load(study, load)
-    cells = _cells(document["axes"], plan.get("copies", 1), study)
+    cells = _cells(document["axes"], plan.get("copies", 1), study, load)
     precision = _precision(plan, cells)
     return Experiment(
         name=name,
@@ -175,7 +177,7 @@ def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     return tuple(each.text for each in thresholds)
 
 
-def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int, study: Study, load: Load) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -198,15 +200,18 @@ def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ..
         for count, policy, each in itertools.product(axes["replicas"], axes["policies"], threads)
     ]
     if study.kind != USUAL:
-        return _cells_of_study(topologies, study)
+        return _cells_of_study(topologies, study, load)
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
     duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
     return (*(Cell(each) for each in topologies), *duplicates)
 
 
-def _cells_of_study(topologies: list[Topology], study: Study) -> tuple[Cell, ...]:
+def _cells_of_study(topologies: list[Topology], study: Study, load: Load) -> tuple[Cell, ...]:
     """Each topology in every case that the study has for it; no duplicate, as its trials are not compared by time."""
+    check = getattr(module(study.kind), "check", None)
+    if check:
+        check(study, topologies, load)
     made = tuple(Cell(each, case=case) for each in topologies for case in module(study.kind).cases(study, each))
     if not made:
         raise ExperimentError(f"the study {study.kind} has nothing to do on any of these cells")
@@ -223,7 +228,8 @@ def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:
                 own = {name: value for name, value in variant.items() if name in known and value != known[name].default}
                 if (scheme, store, own) not in made:
                     made.append((scheme, store, own))
-    for name in {name for variant in axes["variants"] for name in variant}:
+    # what the file varies may be of schemes or stores that the command line left out
+    for name in axes.get("asked_options", ()):
         if not any(name in option_names(scheme, store) for scheme, store, _ in made):
             raise ExperimentError(f"{name} changes nothing here: no scheme or store of this experiment has that option")
     return sorted(made, key=lambda each: (axes["schemes"].index(each[0]), _place(axes["stores"], each[1])))

@@ -33,7 +33,8 @@ TIMEOUT = "timeout"
 FAILED = "failed"  # no answer: connection refused, reset, closed early
 DROPPED = "dropped"  # due, and never sent: its user was still busy when the trial ended
 ACCEPTED = "accepted"  # a request of `MUST_REFUSE` that was answered as if its credential counted
-OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, ACCEPTED)
+OUTDATED = "outdated"  # answered, without a change that was acknowledged in the same sign-in; only `counter` looks
+OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, ACCEPTED, OUTDATED)
 
 EXPIRED, REVOKED, FORGED = "me-expired", "me-revoked", "me-forged"
 MUST_REFUSE = (EXPIRED, REVOKED, FORGED)

@@ -6,6 +6,7 @@ An experiment file names one in `[study]` as `kind`, and gives its settings besi
     SETTINGS: tuple[Setting, ...]
     LOADS: bool  # its trials leave samples of a measured phase, as usual trials do
     cases(study, topology) -> tuple[str, ...]  # what each topology is run as in turn; ("",) where there is one thing
+    check(study, topologies, load)  # may be left out; raises SpecError for what cannot be run as asked
     run_trial(around, cell, block, position, doing) -> dict  # as `loadtests.trial.run_trial`, which is the usual one
     check_load(load) -> None  # only where it cannot do with every load: raises SpecError
 

@@ -148,8 +148,9 @@ def _start_all(
     # the balancer last: a replica that is still starting would be marked down
     certificate = started.certificate.server if started.certificate else None
     front = Front(next(ports), at, topology.policy, logs, folder, certificate, beside)
-    started.balancing = balancing(topology.balancer, front)
-    start(started.balancing.component).wait_ready()
+    made = balancing(topology.balancer, front)
+    started.put_before(made)
+    start(made.component).wait_ready()
     _limit(started)
 
 

@@ -29,9 +29,7 @@ class RunningTopology:
         self.backing: Backing | None = None
         self.links: Links | None = None
         self.balancing: Balancing | None = None
-        self._requests: Lives[Callable[[], dict[str, int]], dict[str, int]] = Lives(
-            lambda: self._balanced, _sum_by_name, {}
-        )
+        self._requests: Lives[Callable[[], dict[str, int]], dict[str, int]] | None = None
 
     @property
     def url(self) -> str:
@@ -124,16 +122,18 @@ class RunningTopology:
 
     def balancer_requests(self) -> dict[str, int]:
         """Requests sent to each replica since the start."""
-        return self._requests()
+        return self._requests() if self._requests else {}
+
+    def put_before(self, made: Balancing) -> None:
+        """Note the balancer, which is about to serve."""
+        self.balancing = made
+        self._requests = Lives(lambda: made.requests, _sum_by_name, {})
 
     @property
     def _lives(self) -> Mapping[str, Lives[Any, Any]]:
         of_store = self.backing.lives if self.backing else {}
-        of_balancer = {self.balancing.component.name: self._requests} if self.balancing else {}
+        of_balancer = {self.balancing.component.name: self._requests} if self.balancing and self._requests else {}
         return {**of_store, **of_balancer}
-
-    def _balanced(self) -> dict[str, int]:
-        return self.balancing.requests() if self.balancing else {}
 
     def _links_of(self, replica: str) -> Links:
         if self.links is None:

@@ -125,6 +125,7 @@ def test_a_good_trial_has_nothing_against_it():
             "wrong answers: 7 error, 2 timeout, 1 failed",
         ),
         ({"outcomes": {"ok": 50, "refused": 50}}, {}, "wrong answers: 50 refused"),
+        ({"outcomes": {"ok": 50, "outdated": 50}}, {}, "wrong answers: 50 outdated"),
         ({"failed_logins": 2}, {}, "2 sign-ins before the load failed"),
         ({}, {"balanced": 99}, "the balancer counted 99 requests and 100 were sent"),
         ({}, {"locust": 151}, "Locust counted 151 requests and 150 were recorded"),

@@ -88,7 +88,10 @@ def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
         ({"replicas": []}, "replicas: at least one value is needed"),
         ({"replicas": [1, 1]}, "replicas: 1 stands there more than once"),
         ({"schemes": []}, "schemes: at least one value"),
-        ({"scenario": "brows"}, r"scenario 'brows' is unknown \(did you mean 'browse'\?\); there are: browse, churn, "),
+        (
+            {"scenario": "brows"},
+            r"scenario 'brows' is unknown \(did you mean 'browse'\?\); there are: browse, churn, counter, ",
+        ),
         ({"rate_rps": 0.0}, "rate must be above 0"),
         ({"rate_rps": float("nan")}, "rate must be above 0"),
         ({"duration_s": -1.0}, "duration must be above 0"),
