@@ -9,7 +9,7 @@ import pytest
 from loadtests import matrix
 from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
-from loadtests.run import _parser
+from loadtests.command_line import _parser
 
 
 def test_quick_is_what_the_readme_says():
