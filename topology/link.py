@@ -66,6 +66,7 @@ class Link:
         self._selector = selectors.DefaultSelector()
         self._listeners: list[socket.socket] = []
         self._listen()
+        control.unlink(missing_ok=True)  # of an earlier one that was killed
         admin = socket.socket(socket.AF_UNIX)
         admin.bind(str(control))
         admin.listen()

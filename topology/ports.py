@@ -26,14 +26,15 @@ def free_ports(count: int, but: Collection[int] = ()) -> list[int]:
 
     """
     chosen: set[int] = set()
-    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), _TRIES + 2 * count):
+    tries = min(_TRIES + len(but) + count, _HIGHEST + 1 - _LOWEST)
+    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), tries):
         if len(chosen) == count:
             break
         if candidate not in but and _can_bind(candidate):
             chosen.add(candidate)
     if len(chosen) < count:
         raise NoFreePortError(
-            f"only {len(chosen)} of {count} ports could be had: {_TRIES} random ports between {_LOWEST} and {_HIGHEST} "
+            f"only {len(chosen)} of {count} ports could be had: {tries} random ports between {_LOWEST} and {_HIGHEST} "
             f"on {LOOPBACK} were tried and the rest are busy; see what listens there with: ss -ltn"
         )
     return sorted(chosen)

@@ -13,6 +13,7 @@ from collections.abc import Collection
 import psutil
 
 _GONE_S = 10.0
+_STOPPED_S = 1.0
 _POLL_S = 0.002
 
 
@@ -28,6 +29,7 @@ def freeze(pid: int) -> list[psutil.Process]:
         while waiting:
             for process in waiting:
                 _signal(process, signal.SIGSTOP)
+            _wait_until_stopped(waiting)  # the signal is only on its way
             frozen += waiting
             # one that was being started when its parent was stopped shows in the next listing
             waiting = [each for each in root.children(recursive=True) if each not in frozen]
@@ -56,6 +58,21 @@ def wait_until_gone(processes: Collection[psutil.Process]) -> None:
             if time.monotonic() > deadline:
                 raise psutil.TimeoutExpired(_GONE_S, process.pid)
             time.sleep(_POLL_S)
+
+
+def _wait_until_stopped(processes: Collection[psutil.Process]) -> None:
+    """Return when each has stopped or ended; one that waits for a disk stops as soon as it comes back."""
+    deadline = time.monotonic() + _STOPPED_S
+    for process in processes:
+        while _runs(process) and not _is_stopped(process) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _runs(process: psutil.Process) -> bool:

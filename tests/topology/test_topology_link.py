@@ -218,6 +218,10 @@ def test_a_store_is_reached_through_the_link_of_each_replica(
         assert _loads(second)  # the others' links are their own
         servers.heal("replica-0")
         _until(lambda: _loads(first), "it did not heal")
+        servers.kill("link-replica-0")
+        assert not _loads(first)
+        servers.restart("link-replica-0")
+        _until(lambda: _loads(first), "the link did not come back")
         with pytest.raises(SpecError, match="replica with a link 'replica-9' is unknown"):
             servers.cut("replica-9")
 
