@@ -131,7 +131,7 @@ def test_users_who_would_not_sign_in_again_are_refused():
 
 
 def test_every_reason_is_told():
-    with pytest.raises(ExperimentError, match="memory has no server.*; session-redis.*STORE_RTT_MS"):
+    with pytest.raises(ExperimentError, match=r"memory has no server.*; session-redis.*STORE_RTT_MS"):
         _asked(["session"], ["memory", "redis"], faults="partition", options={"store_rtt_ms": ["0"]})
 
 
