@@ -21,6 +21,7 @@ from loadtests.calibration_laws import LAWS
 from loadtests.generator import GeneratorError
 from loadtests.run_folder import write_json
 from servers import users
+from topology.balancer import usual
 from topology.binaries import BinaryError
 from topology.cpu import Cores, divide_cores
 from topology.local import Accounts, make_secret
@@ -68,7 +69,7 @@ def _collect(folder: Path, plan: Mapping[str, Any], *, quick: bool) -> int:
         "id": folder.name,
         "quick": quick,
         "machine": provenance.machine(cores),
-        "software": provenance.software(["haproxy"]),
+        "software": provenance.software([usual()]),
     }
     seconds: dict[str, float] = {}
     with Reaper() as reaper:

@@ -93,8 +93,8 @@ def _refused_table(made: Sequence[Balance]) -> Table:
         rows=tuple(
             (
                 *_name(each),
-                Entry(percent(each.refused.value), _share_interval(each)),
-                Entry(percent(expected_refusals(each.cell))),
+                Entry(_share(each.refused.value), _share_interval(each)),
+                Entry(_share(expected_refusals(each.cell))),
                 Entry({True: "yes", False: "no", None: NOTHING}[agrees(each)]),
             )
             for each in made
@@ -130,7 +130,12 @@ def _share_interval(each: Balance) -> str:
     if each.at_most is not None:
         return f"at most {percent(each.at_most)}"
     low, high = each.refused.low, each.refused.high
-    return NOTHING if low is None or high is None else f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
+    return NOTHING if low is None or high is None else f"{_share(max(0.0, low))} to {_share(min(1.0, high))}"
+
+
+def _share(share: float | None) -> str:
+    """Return it as a percentage that tells two thirds from 66 %."""
+    return NOTHING if share is None else f"{number(100 * share)} %"
 
 
 def _refused_figure(made: Sequence[Balance]) -> Figure:

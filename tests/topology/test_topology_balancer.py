@@ -213,7 +213,8 @@ def test_the_users_of_a_replica_that_died_go_to_another_and_stay_there(name: str
     answer, home, _ = _ask(client)
     route = followed(NOWHERE, answer.head)
     running.replicas[home].end()
-    client.close()
+    newcomers = [_ask(client)[0] for _ in range(3)]  # whom turns lead to each of the three
+    assert all(each.set_cookies == [] for each in newcomers if each.status in (502, 503))
     refused = 0
     until = time.monotonic() + 15
     while time.monotonic() < until:

@@ -59,3 +59,14 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (results / "stdout.txt").write_text(done.stdout)
     return (results / "latest").resolve()
+
+
+@pytest.fixture(scope="session")
+def policies_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sessions in memory on three replicas behind two policies of both balancers, one block."""
+    results = tmp_path_factory.mktemp("policies")
+    asked = ["--schemes", "session", "--stores", "memory", "--replicas", "3", "--blocks", "1", "--duration", "1.2"]
+    asked += ["--policies", "roundrobin,sticky", "--balancer", "haproxy,nginx", "--scenario", "mixed"]
+    done = Bench(results).run(*asked)
+    assert done.returncode == 0, done.stderr
+    return (results / "latest").resolve()
