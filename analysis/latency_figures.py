@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import panel
+from analysis.drawn_data import Point
 from analysis.estimates import CellResult, Estimate
 from analysis.lines import Drawing, Figure, Line, at, left_out, load_words, replica_counts, series_key
 from analysis.load import Run
@@ -136,12 +137,15 @@ def distribution(run: Run, drawn: Sequence[Line]) -> Figure:
         alt = f"Response times at {count(replicas, 'replica')}; 99 % are answered within, in ms: {told}."
         with panel(f"distribution-{replicas}", alt, height=250) as made:
             _quantile_lines(made.axes, shown)
+            _quantile_spans(made.axes, shown)
+            made.x_as = _share
         panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, made.svg))
     return Figure(
         id="distribution",
         title="Distribution of the response time",
         caption=f"Every measured request of every valid block, merged; {load_words(run)}.{left_out(drawn)}",
-        reading="At 90 %, nine requests in ten are answered within the time shown; the further right, the rarer.",
+        reading="At 90 %, nine requests in ten are answered within the time shown; the further right, the rarer. "
+        "A bar is the 95 % interval over blocks of that quantile.",
         key=series_key(drawn),
         panels=tuple(panels),
     )
@@ -165,3 +169,20 @@ def _quantile_lines(axes: Axes, shown: Iterable[tuple[Line, CellResult]]) -> Non
     tail = [share for share in TAIL if -np.log10(1 - share) <= reach + 0.01]
     axes.set_xticks([-np.log10(1 - share) for share in tail], [f"{100 * share:g} %" for share in tail])
     axes.set_xlabel("share of requests answered within")
+
+
+def _quantile_spans(axes: Axes, shown: Sequence[tuple[Line, CellResult]]) -> None:
+    """Draw the interval over blocks of p50, p90 and p99, side by side where lines lie close."""
+    reach = axes.get_xlim()[1]
+    for index, (line, result) in enumerate(shown):
+        shift = 0.03 * (index - (len(shown) - 1) / 2)
+        for share, metric in ((0.5, "response_p50_ms"), (0.9, "response_p90_ms"), (0.99, "response_p99_ms")):
+            ends = span(result.estimates[metric])
+            if ends and -np.log10(1 - share) <= reach:
+                axes.vlines(-np.log10(1 - share) + shift, *ends, color=line.ink.light, linewidth=2)
+
+
+def _share(point: Point) -> float:
+    """Return the share of requests that a point stands for; intervals stand beside the quantile that they are of."""
+    share = 1 - 10 ** -float(point.x)
+    return min(TAIL, key=lambda tail: abs(tail - share)) if point.kind == "interval" else share
