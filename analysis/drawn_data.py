@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
@@ -52,9 +52,10 @@ def with_data(svg: str, axes: Sequence[Axes], x_as: Callable[[Point], float] | N
     """Return the SVG with the numbers that were drawn on `axes` in its metadata; `x_as` is of `drawing.Panel`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    for each in axes:
+    for number, each in enumerate(axes, 1):
         for point in _points(each):
-            said = replace(point, x=x_as(point)) if x_as else point
+            kind = f"{point.kind}, axes {number}" if len(axes) > 1 else point.kind
+            said = replace(point, kind=kind, x=x_as(point) if x_as else point.x)
             writer.writerow(_record(said, rows_of.get(each, ())))
     opening, mark, rest = svg.partition(">")
     text = out.getvalue().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -128,7 +129,7 @@ def _bars(axes: Axes) -> Iterable[Point]:
                 continue
             (left, low), (right, high) = bar.get_xy(), (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())
             ink = _ink(bar.get_facecolor())
-            if bars.orientation == "horizontal":
+            if getattr(bars, "orientation", "") == "horizontal":
                 yield Point(ink, f"bar from {_plain(float(left))}", float(right), (low + high) / 2)
             else:
                 yield Point(ink, f"bar from {_plain(float(low))}", (left + right) / 2, float(high))
@@ -138,7 +139,7 @@ def _segments(axes: Axes) -> Iterable[Point]:
     for lines in axes.collections:
         if not isinstance(lines, LineCollection):
             continue
-        colours = lines.get_colors()
+        colours = to_rgba_array(lines.get_colors())
         for place, segment in enumerate(lines.get_segments()):
             colour = colours[place % len(colours)]
             if colour[3] < _FAINT:

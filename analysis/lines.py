@@ -79,7 +79,7 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
 
 
 def crowded(drawn: Sequence[Line]) -> bool:
-    """Whether there are more lines than one chart can hold, or two that look alike: then rows with names stand there."""
+    """Whether there are more lines than one chart can hold, or two that look alike; then rows with names do."""
     return len(drawn) > MOST_LINES or len({(line.ink, line.dashed) for line in drawn}) < len(drawn)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_LONG = 40
+"""Letters above which a field is a sentence."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """A field of a table: what it says, the small print under it, the verdict it is (for its look), and where it leads."""
+    """A field of a table: what it says, the small print under it, its verdict (for its look), where it leads."""
 
     text: str
     small: str = ""
@@ -24,3 +27,9 @@ class Table:
     rows: tuple[tuple[Entry, ...], ...]
     note: str = ""
     cards: bool = False
+
+    @property
+    def prose(self) -> tuple[bool, ...]:
+        """Whether each column holds sentences, which stand to the left."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
+        return tuple(any(len(entry.text) > _LONG for entry in column) for column in columns)
