@@ -194,7 +194,7 @@ def _quantile_lines(axes: Axes, shown: Iterable[tuple[Line, CellResult]]) -> Non
 
 def _quantile_spans(axes: Axes, shown: Sequence[tuple[Line, CellResult]]) -> None:
     """Draw p50, p90 and p99 with their intervals over blocks, side by side where lines lie close."""
-    reach = axes.get_xlim()[1]
+    reach, (low, high) = axes.get_xlim()[1], axes.get_ylim()
     for index, (line, result) in enumerate(shown):
         shift = 0.03 * (index - (len(shown) - 1) / 2)
         for share, metric in ((0.5, "response_p50_ms"), (0.9, "response_p90_ms"), (0.99, "response_p99_ms")):
@@ -203,6 +203,7 @@ def _quantile_spans(axes: Axes, shown: Sequence[tuple[Line, CellResult]]) -> Non
                 colour = line.ink.light
                 axes.vlines(place, *ends, color=colour, linewidth=2)
                 axes.plot([place], [result.value(metric) or 0.0], color=colour, marker=line.ink.marker, markersize=5)
+    axes.set_ylim(low / 1.2, high * 1.2)  # the lines fill the panel, however wide an interval is
 
 
 def _share(point: Point) -> float:
