@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {folder / 'summary.json'}: {error.strerror} (`make report RUN={folder}` writes it)\n")
         return 2
     except (ValueError, KeyError, TypeError):
-        sys.stderr.write(
-            f"error: {folder / 'summary.json'} has no ledger (`make report RUN={folder}` writes it anew)\n"
-        )
+        sys.stderr.write(f"error: {folder / 'summary.json'} has no ledger (`make report RUN={folder}` does)\n")
         return 2
     console = Console(highlight=False)
     for claim in claims:
