@@ -89,7 +89,8 @@ def _ms(cell: CellSeen, metric: str) -> Interval:
 
 
 def _share(cell: CellSeen) -> float:
-    return min(1.0, _ms(cell, "store_p50_us").value / _ms(cell, "auth_p50_us").value)
+    whole = _ms(cell, "auth_p50_us").value
+    return min(1.0, _ms(cell, "store_p50_us").value / whole) if whole else 0.0  # sign-ins alone recognise nobody
 
 
 def _by_time(pair: tuple[str, Interval]) -> float:
