@@ -105,7 +105,7 @@ def _inapplicable(threshold: Threshold, result: CellResult) -> str:
         return ""
     if result.cell.store == NO_STORE:
         return "it has no store"
-    uncounted = threshold.metric != "store_p50_us" and result.in_process
+    uncounted = threshold.metric not in ("store_p50_us", "store_p99_us") and result.in_process
     if result.valid_blocks and (uncounted or not result.by_block(threshold.metric)):
         return "no server counts that"
     return ""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+_LEFT_AT_RENEWAL = 0.1
+_CUT_OFF_S = 1.0
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -77,3 +80,12 @@ def _cookie(name: bytes, set_cookies: list[bytes]) -> bytes:
         if pair.split(b"=", 1)[0] == name:
             return pair
     raise ProtocolError(f"the login reply sets no cookie {name.decode()}")
+
+
+def renew_after_s(lives_s: int) -> float:
+    """When a client that can renews what lives so long: a tenth of its life before its end, and a second at least.
+
+    A server that tells ends in whole seconds may have cut off most of one: who waits longer has requests refused. Of a
+    life of a second nothing is left, and each request renews.
+    """
+    return max(0.0, min(lives_s * (1 - _LEFT_AT_RENEWAL), lives_s - _CUT_OFF_S)) if lives_s else float("inf")

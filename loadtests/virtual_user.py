@@ -24,8 +24,6 @@ from servers.users import PASSWORD, user_name
 _TIMEOUT_S = 10.0
 # A user that is behind at the end of a phase goes on for so long; what is then still unsent is dropped, and counted.
 _DRAIN_NS = 2_000_000_000
-# Of an access token's life: what is left when a client that can renews it.
-_RENEW_BEFORE_END = 0.1
 
 
 class VirtualUser(User):
@@ -155,7 +153,7 @@ class VirtualUser(User):
 
     def _keep(self, answer: Answer) -> None:
         self._credential = credentials.from_reply(answer.body, answer.set_cookies, self._credential)
-        left_s = self._credential.lives_s * (1 - _RENEW_BEFORE_END) if self._credential.lives_s else float("inf")
+        left_s = credentials.renew_after_s(self._credential.lives_s)
         now_ns = time.monotonic_ns()
         self._renew_ns = now_ns + left_s * 1e9
         self.ends_ns = now_ns + (self._credential.lives_s or float("inf")) * 1e9

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from analysis.claims.conjunction import UNDECIDED
 from analysis.claims.evidence import CellSeen, Claim, Evidence, Interval, Judged, rule_all
+from analysis.claims.figures import above, at_ease, per_ms
 from analysis.wording import joined, number
 
 PLACE = 20
@@ -17,57 +19,69 @@ _HALF = 0.5
 
 def _lookup_latency(evidence: Evidence) -> Judged | None:
     """Store time of a session check, by store and by round trip to it."""
-    cells = [each for each in _looking_up(evidence) if each.metric("store_p50_us")]
-    if not cells:
+    times = [(each, _named(each), time) for each in _looking_up(evidence) if (time := per_ms(each, "store_p50_us"))]
+    if not times:
         return None
-    times = {f"{_named(each)}": _ms(each, "store_p50_us") for each in cells}
-    verdict = rule_all(time.within(*_LOOKUP_MS) for time in times.values())
-    told = joined(f"{name} {number(time.value)} ms" for name, time in sorted(times.items(), key=_by_time))
-    usual = next(
-        (_ms(each, "store_p50_us") for each in cells if each.facts["store"] == "redis" and not each.options), None
-    )
-    return Judged(verdict, usual, "ms", f"Median store time of a request: {told}.", _ids(cells))
+    usual = next((time for each, _, time in times if each.facts["store"] == "redis" and not each.options), None)
+    return _judged(times, _LOOKUP_MS, usual, "store time of a request")
 
 
 def _verify_latency(evidence: Evidence) -> Judged | None:
-    cells = [
-        each
-        for each in evidence.cells(scheme="token", replicas=1)
-        if set(each.options) <= {"algorithm"} and each.metric("auth_p50_us")
+    times = [
+        (each, each.options.get("algorithm", "HS256"), time)
+        for each in at_ease(evidence.cells(scheme="token", replicas=1))
+        if set(each.options) <= {"algorithm"} and (time := per_ms(each, "auth_p50_us"))
     ]
-    if not cells:
+    if not times:
         return None
-    times = {each.options.get("algorithm", "HS256"): _ms(each, "auth_p50_us") for each in cells}
-    verdict = rule_all(time.within(0, _VERIFY_MS) for time in times.values())
-    told = joined(f"{name} {number(time.value)} ms" for name, time in sorted(times.items(), key=_by_time))
-    return Judged(
-        verdict, max(times.values(), key=lambda each: each.value), "ms", f"Median auth time: {told}.", _ids(cells)
-    )
+    slowest = max((time for *_, time in times), key=lambda each: each.value)
+    return _judged(times, (0.0, _VERIFY_MS), slowest, "auth time")
+
+
+def _judged(
+    times: Sequence[tuple[CellSeen, str, Interval]], bounds: tuple[float, float], usual: Interval | None, what: str
+) -> Judged:
+    """Return whether each time (ms) lies within the bounds; a cell may stand in several runs, and counts in each."""
+    outcomes = [time.within(*bounds) for *_, time in times]
+    detail = f"Median {what}: {_spread([(name, time) for _, name, time in times])}."
+    unsure = dict.fromkeys(name for (_, name, _), out in zip(times, outcomes, strict=True) if out is None)
+    detail += f" Of {joined(unsure)} it {UNDECIDED}." if unsure else ""
+    return Judged(rule_all(outcomes), usual, "ms" if usual else "", detail, _ids([each for each, *_ in times]))
+
+
+def _spread(times: Iterable[tuple[str, Interval]]) -> str:
+    """Return each name with its least and greatest time: `redis 0.18 to 0.22 ms and postgres 0.37 ms`."""
+    found: dict[str, list[float]] = {}
+    for name, time in times:
+        found.setdefault(name, []).append(time.value)
+    ends = sorted((min(values), max(values), name) for name, values in found.items())
+    return joined(f"{name} {number(low)}{'' if low == high else f' to {number(high)}'} ms" for low, high, name in ends)
 
 
 def _check_kind(evidence: Evidence) -> Judged | None:
     """Waiting against computing: the store's part of the auth time, and the store's commands."""
-    sessions = [each for each in _looking_up(evidence) if each.metric("store_p50_us") and each.metric("auth_p50_us")]
+    sessions = [(each, part) for each in _looking_up(evidence) if (part := each.metric("auth_store_share"))]
     tokens = [each for each in evidence.cells(scheme="token", options={}) if each.metric("store_commands_per_request")]
     if not sessions or not tokens:
         return None
-    shares = {_named(each): _share(each) for each in sessions}
-    asks = [_commands(each).low >= 1 for each in sessions]
+    asks = [_commands(each).low >= 1 for each, _ in sessions]
     never = [_commands(each).high == 0 for each in tokens]
-    verdict = rule_all([*asks, *never, *(share > _HALF for share in shares.values())])
-    least = min(shares, key=lambda name: shares[name])
+    waits = [above(part, _HALF) for _, part in sessions]
+    least_cell, least = min(sessions, key=lambda pair: pair[1].value)
     told = (
-        f"A session check waits for the store {number(100 * shares[least], 2)} % of its time or more "
-        f"(least {least}); a token check makes {'no' if all(never) else 'some'} store commands."
+        f"A session check waits for the store {number(100 * least.value, 2)} % of its time or more "
+        f"(least {_named(least_cell)}); a token check makes {'no' if all(never) else 'some'} store commands."
     )
-    return Judged(verdict, Interval.exactly(shares[least]), "of the auth time", told, _ids([*sessions, *tokens]))
+    told += f" Of some stores the half {UNDECIDED}." if None in waits else ""
+    cells = _ids([*(each for each, _ in sessions), *tokens])
+    return Judged(rule_all([*asks, *never, *waits]), least, "of the auth time", told, cells)
 
 
 def _looking_up(evidence: Evidence) -> list[CellSeen]:
     """Return sessions on one replica whose store is a server, as they come, at any round trip."""
     return [
         each
-        for each in evidence.cells(scheme="session", replicas=1)
+        for each in at_ease(evidence.cells(scheme="session", replicas=1))
         if set(each.options) <= {_RTT} and (commands := each.metric("store_commands_per_request")) and commands.value
     ]
 
@@ -79,22 +93,6 @@ def _named(cell: CellSeen) -> str:
 
 def _commands(cell: CellSeen) -> Interval:
     return cell.metric("store_commands_per_request") or Interval.exactly(0.0)
-
-
-def _ms(cell: CellSeen, metric: str) -> Interval:
-    found = cell.metric(metric)
-    if found is None:
-        raise ValueError(f"{cell.id} has no {metric}")
-    return found.times(1e-3)
-
-
-def _share(cell: CellSeen) -> float:
-    whole = _ms(cell, "auth_p50_us").value
-    return min(1.0, _ms(cell, "store_p50_us").value / whole) if whole else 0.0  # sign-ins alone recognise nobody
-
-
-def _by_time(pair: tuple[str, Interval]) -> float:
-    return pair[1].value
 
 
 def _ids(cells: Sequence[CellSeen]) -> tuple[str, ...]:
@@ -122,7 +120,8 @@ CLAIMS = (
     Claim(
         "check-kind",
         "A session check is a network call, a token check is CPU.",
-        "Median store time over median auth time; store commands per request by the store's own counters",
+        "Median share of store time in auth time of GET /me (0, 1 and 5 ms away, where measured); store commands per "
+        "request by the store's own counters",
         "Holds where every session check on a server spends over half its time waiting for the store and makes one "
         "command or more, and a token check makes exactly none.",
         "make bench",

@@ -54,7 +54,7 @@ def _session(evidence: Evidence) -> Judged | None:
     times = joined(f"{each['store']} {_time(each)}" for each in cells)
     least = joined(f"{each['store']} ({each['known_by'][0]})" for each in cells)
     detail = f"Milliseconds until every replica refused, p99: {times}. Replicas that knew the session: {least}."
-    detail += f" Where it is none of both, it {UNDECIDED}." if None in outcomes else ""
+    detail += f" Where p99 has no upper end, or one above 100 ms, it {UNDECIDED}." if None in outcomes else ""
     usual = next((each for each in cells if each["store"] == "redis"), cells[0])
     return Judged(rule_all(outcomes), _p99(usual), "ms at p99", detail, ids(cells, "cell"))
 

@@ -63,7 +63,9 @@ def _works(evidence: Evidence) -> Part:
         (row, away)
         for document in evidence.sections("accuracy")
         for row in document["cells"]
-        if row["cell"].startswith("session-replicated-") and (away := Interval.of(row["turned_away"]))
+        if row["cell"].startswith("session-replicated-")
+        and not row["cell"].endswith(".aa")
+        and (away := Interval.of(row["turned_away"]))
     ]
     if not rows:
         return Part(says, missing=_CHURN)

@@ -24,7 +24,8 @@ _LEAST = 0.001  # a logarithmic axis has no zero
 _TEXT = (
     "An access token is good until its life is over, whatever its user does meanwhile, so the life is also the "
     "longest that a log-out may take to hold (EXPERIMENT=revocation measures it). A client renews its token once nine "
-    "tenths of the life are over, and only the renewal asks the store: the shorter the life, the more often."
+    "tenths of the life are over, or a second before its end where that is sooner, because ends are told in whole "
+    "seconds; only the renewal asks the store: the shorter the life, the more often."
 )
 _NOTE = (
     "Store commands of the measured phase over its requests, by the store's own counter; the interval is t over "

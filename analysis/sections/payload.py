@@ -52,6 +52,8 @@ class Payload:
         """For summary.json."""
         return {
             "cell": self.cell.id,
+            "scheme": self.cell.scheme,
+            "options": _plain(self.cell),
             "line_bytes": _record(self.line),
             "value_bytes": _record(self.value),
             "added_bytes": {name: _record(each) for name, each in self.added.items()},

@@ -83,3 +83,10 @@ def test_what_the_twins_write_is_what_is_read():
     told = server_timing.parse(timing.server_timing("replica-1").encode())
     assert told._replace(app_ns=0) == (1_234_567, 89, 10_000_000_000, 0, "replica-1")
     assert 5_000_000 <= told.app_ns <= time.perf_counter_ns() - timing.clock.began_ns
+
+
+@pytest.mark.parametrize(("lives_s", "after_s"), [(300, 270), (20, 18), (4, 3), (2, 1), (1, 0), (0, float("inf"))])
+def test_a_token_is_renewed_before_the_end_that_a_server_cut_to_whole_seconds(lives_s: int, after_s: float):
+    assert credentials.renew_after_s(lives_s) == after_s
+    signed_in_at = 1_000_000_000.999
+    assert not lives_s or signed_in_at + after_s <= int(signed_in_at) + max(lives_s, 1)
