@@ -10,8 +10,10 @@ from typing import Any
 
 from analysis.finding import Finding
 from analysis.load import Cell, Run
-from analysis.wording import count, joined, setting
+from analysis.wording import count, joined, number, setting
 
+SLOWED = 1.15
+"""Times the CPU time from which cores are told to slow each other."""
 REPLICA_CPUS, STORE_CPUS = "replica_cpus", "store_cpus"
 
 
@@ -21,6 +23,7 @@ def contention(run: Run) -> Iterable[Finding]:
     pinned = (machine.get("pinning") or {}).get("servers")
     cores = len(pinned) if pinned else machine.get("cores")
     yield from _not_kept(run.cells, machine.get("quota_method", "none"))
+    yield from _siblings(machine.get("sibling_slowdown"))
     if not cores:
         return
     several = [cell for cell in run.cells if cell.replicas > 1]
@@ -58,6 +61,18 @@ def _not_kept(cells: Sequence[Cell], method: str) -> Iterable[Finding]:
             f"A quota was asked for {count(len(asked), 'cell')}, and no control group could be made here: they ran "
             "without one.",
             tuple(cell.id for cell in asked),
+        )
+
+
+def _siblings(slowdown: float | None) -> Iterable[Finding]:
+    if slowdown is not None and slowdown >= SLOWED:
+        yield Finding(
+            "siblings",
+            "caution",
+            "Generator and servers slow each other",
+            f"Work on the servers' core took {number(slowdown, 2)} times as much CPU time while the generator's core was busy, "
+            "as threads of one physical core do: CPU time per request and latency grow with the load, and with whatever "
+            "else runs here. Machines of more cores have a core to leave between the two.",
         )
 
 

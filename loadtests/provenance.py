@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from loadtests import siblings
 from loadtests.machine import wake_up_noise_p99_us
 from topology import binaries, cgroups
 from topology.cpu import Cores
@@ -42,6 +43,7 @@ def machine(cores: Cores) -> dict[str, Any]:
         "noise_p99_us": round(wake_up_noise_p99_us(), 1),
         "loadavg_1m_before": os.getloadavg()[0],
         "pinning": cores.as_dict(),
+        "sibling_slowdown": siblings.slowdown(cores),
     }
 
 

@@ -78,3 +78,14 @@ def test_how_often_a_quota_was_met(analysed) -> None:
     assert section["used_share"]["value"] == pytest.approx(0.5 / run.trials[0].duration_s)
     (shown,) = [each for each in build(analysis).sections if each.id == "quotas"]
     assert "stopped for the rest" in shown.text[0]
+
+
+@pytest.mark.parametrize(("slowdown", "told_times"), [(1.92, 1), (1.05, 0), (None, 0)])
+def test_cores_that_slow_each_other_are_told(build_run: Callable[..., Path], slowdown: float | None, told_times: int):
+    folder = build_run(blocks=3, replicas=(1, 4), requests=100)
+    run = json.loads((folder / "run.json").read_text())
+    run["machine"]["sibling_slowdown"] = slowdown
+    (folder / "run.json").write_text(json.dumps(run))
+    texts = told(analyse(load_run(folder)), "siblings")
+    assert len(texts) == told_times
+    assert all("1.9 times as much CPU time" in each for each in texts)
