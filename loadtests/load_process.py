@@ -98,6 +98,7 @@ class Shared:
         """What the harness is told of the phases, for trial.json."""
         return {
             "measured_from_ns": self.phases.measured.start_ns,
+            "cpu_share": self.phases.measured.cpu_share,
             "warm_up": self.phases.warmed.as_dict(),
             "losses": [loss.as_dict() for loss in self.losses],
         }
@@ -123,8 +124,7 @@ class Shared:
     def _finish(self) -> None:
         runner = self._environment.runner
         if self._link and self.share:  # the master ends its workers
-            record = {**self.record(), "users": self.share.own, "cpu_share": self.phases.measured.cpu_share}
-            self._link.hand_over(self.recorder, self.share.place, record)
+            self._link.hand_over(self.recorder, self.share.place, {**self.record(), "users": self.share.own})
         elif runner is not None:
             runner.quit()
 

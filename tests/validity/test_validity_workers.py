@@ -135,9 +135,10 @@ def by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproc
     monkeypatch.setenv(generator.MASTER_VARIABLE, f"127.0.0.1:{port}")
     argv = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "scenarios" / "browse.py")]
     argv += ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
-    with (tmp_path / "by-hand.log").open("wb") as log, subprocess.Popen(
-        argv, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-    ) as worker:
+    with (
+        (tmp_path / "by-hand.log").open("wb") as log,
+        subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log, start_new_session=True) as worker,
+    ):
         yield worker
         worker.kill()
 

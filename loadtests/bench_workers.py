@@ -1,0 +1,236 @@
+"""What several Locust workers send together: `python -m loadtests.bench_workers`, which is `make bench-workers`.
+
+One worker, two, four, each in every round in random order, in a closed loop without think time against the instant
+server of `bench_generator`. Ratios are of the same round. What limits is named by what was busy: on a machine of two
+cores that is the machine, because the server and Locust's master need a share of them. Docs: docs/distributed.md.
+Exit status: 0 measured; 1 something died or was miscounted; 2 bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from loadtests import control, machine, provenance
+from loadtests.bench_generator import estimate
+from loadtests.experiment import Load
+from loadtests.gates import read_sent
+from loadtests.generator import Generator, GeneratorError
+from loadtests.pacing import CLOSED
+from loadtests.samples import MEASURED, among
+from loadtests.workers import workers_of
+from servers.users import user_name
+from topology import cpu
+from topology.binaries import BinaryError
+from topology.components.instant import instant
+from topology.ports import LOOPBACK, NoFreePortError, free_ports
+from topology.process import ComponentError, RunningComponent
+from topology.reaper import Reaper
+
+FORMAT = 1
+FULL = 0.85
+"""Of what there is, as `limits.FULL`."""
+_STEP_S = 60.0
+_WHAT = {
+    "machine_share": "the machine's cores",
+    "server_share": "the server's one core",
+    "busiest_worker_share": "the core of a worker",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: numbers of workers, rounds, seconds of each window, users of all workers together."""
+
+    counts: tuple[int, ...] = (1, 2, 4)
+    rounds: int = 7
+    seconds: float = 2.0
+    users: int = 40
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """What so many workers did in one window; shares are of a core, those of the machine of all its cores.
+
+    `processes_share` is of workers and master together, `server_share` the instant server's. `machine_share` counts
+    whatever ran, steal included, and `ours_share` what of that is in the two before.
+    """
+
+    rps: float
+    requests: int
+    busiest_worker_share: float
+    processes_share: float
+    server_share: float
+    machine_share: float
+    ours_share: float
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, write the JSON, print the table; every failure that a user can meet is one line."""
+    arguments = _parser().parse_args(argv)
+    plan = Plan(arguments.counts, arguments.rounds, arguments.seconds, arguments.users, arguments.seed)
+    if min(*plan.counts, plan.rounds) < 1 or plan.seconds <= 0 or plan.users < max(plan.counts):
+        return _fail("counts, rounds and seconds must be above 0, and users as many as workers", 2)
+    try:
+        record = measure(plan)
+        out = Path(arguments.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = out.with_suffix(".tmp")
+        draft.write_text(json.dumps(record, indent=2) + "\n")
+        draft.rename(out)
+    except (BinaryError, ComponentError, GeneratorError, NoFreePortError) as error:
+        return _fail(str(error), 1)
+    except OSError as error:
+        return _fail(f"{error.strerror or error}: {error.filename or arguments.out}", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", 130)
+    sys.stdout.write(table(record) + f"\nwritten to {arguments.out}\n")
+    return 0
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    """Run all rounds and return the record that is written. Raises what a component or a generator raises."""
+    with Reaper() as reaper:
+        (port,) = free_ports(1)
+        component = instant(
+            port, username=user_name(0, 1), config=reaper.folder / "instant.cfg", admin_socket=reaper.folder / "admin"
+        )
+        server = RunningComponent(component, reaper.folder / "instant.log", reaper, frozenset())
+        try:
+            server.wait_ready()
+            rounds = _rounds(plan, server, f"http://{LOOPBACK}:{port}", reaper)
+        finally:
+            server.stop()
+    return {
+        "format": FORMAT,
+        "plan": asdict(plan),
+        "workers": {str(count): _figures(count, plan.counts[0], rounds) for count in plan.counts},
+        "rounds": [{str(count): asdict(window) for count, window in each.items()} for each in rounds],
+        "versions": provenance.software(["haproxy"]),
+        "machine": provenance.machine(cpu.Cores(frozenset(), frozenset())),
+    }
+
+
+def _rounds(plan: Plan, server: RunningComponent, url: str, reaper: Reaper) -> list[dict[int, Window]]:
+    chance = random.Random(plan.seed)  # noqa: S311 - an order that can be repeated, not a secret
+    made = []
+    for number in range(1, plan.rounds + 1):
+        order = list(plan.counts)
+        chance.shuffle(order)
+        made.append({count: _window(plan, count, server, url, reaper, f"{number}-{count}") for count in order})
+    return made
+
+
+def _window(plan: Plan, count: int, server: RunningComponent, url: str, reaper: Reaper, name: str) -> Window:
+    """One generator from its start to its end. No core is anybody's own: the machine is shared as it comes."""
+    load = Load("browse", 0.0, plan.users, 0.3, plan.seconds, model=CLOSED, workers=count)
+    folder = reaper.folder / name
+    folder.mkdir()
+    with Generator(
+        load, seed=1, accounts=1, folder=folder, environment=reaper.environment, cores=frozenset(),
+        runtime=folder / "control",
+    ) as generator:  # fmt: skip
+        generator.step(control.LOG_IN, url, control.LOGGED_IN, within_s=_STEP_S, check=server.check)
+        generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=_STEP_S, check=server.check)
+        idle = machine.cpu_times()
+        before = time.monotonic_ns(), generator.cpu_ns(), server.usage().cpu_ns
+        generator.step(control.MEASURE, "", control.MEASURED, within_s=plan.seconds + _STEP_S, check=server.check)
+        after = time.monotonic_ns(), generator.cpu_ns(), server.usage().cpu_ns
+        shares = machine.cpu_times().since(idle)
+        counts, files = generator.finish(), generator.sample_files
+    sent, spread = read_sent(*files), workers_of(counts, files)
+    if sent.recorded != counts["requests"] or counts["failures"]:
+        raise GeneratorError(
+            f"{count} workers recorded {sent.recorded} of {counts['requests']} requests, {counts['failures']} failed"
+        )
+    began = [each["measured_from_ns"] for each in counts.get("workers", [counts])]
+    answered = sum(_answered(path, from_ns, plan.seconds) for path, from_ns in zip(files, began, strict=True))
+    length_ns, own_ns, server_ns = (later - sooner for sooner, later in zip(before, after, strict=True))
+    return Window(
+        rps=answered / plan.seconds,
+        requests=answered,
+        busiest_worker_share=max([each.cpu_share for each in spread] or [counts["cpu_share"]]),
+        processes_share=own_ns / length_ns,
+        server_share=server_ns / length_ns,
+        machine_share=shares["busy_share"] + shares["steal_share"],
+        ours_share=(own_ns + server_ns) / length_ns / (os.cpu_count() or 1),
+    )
+
+
+def _answered(path: Path, from_ns: int, seconds: float) -> int:
+    """Answers of one worker within the measured phase, by its own clock."""
+    table = pq.read_table(path, columns=["phase", "ended_ns"])
+    return int((among(table["phase"], MEASURED) & (table["ended_ns"].to_numpy() <= from_ns + seconds * 1e9)).sum())
+
+
+def _figures(count: int, least: int, rounds: Sequence[dict[int, Window]]) -> dict[str, Any]:
+    windows = [each[count] for each in rounds]
+    return {
+        "rps": estimate([window.rps for window in windows]),
+        f"over_{least}": estimate([each[count].rps / each[least].rps for each in rounds]),
+        "limited_by": limited_by(windows),
+    }
+
+
+def limited_by(windows: Sequence[Window]) -> str:
+    """What was full in the median window: the machine's cores, the server, each worker's core, or nothing of these."""
+    median = {name: statistics.median(getattr(window, name) for window in windows) for name in (*_WHAT, "ours_share")}
+    full = next((_WHAT[name] for name in _WHAT if median[name] >= FULL), "none of what was measured")
+    others = max(0.0, median["machine_share"] - median["ours_share"])
+    shares = ", ".join(f"{_WHAT[name]} {median[name]:.0%}" for name in _WHAT)
+    return f"{full} ({shares}; other programs {others:.0%} of the machine)"
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as text."""
+    plan, cores = record["plan"], record["machine"]["cores"]
+    how = f"{plan['rounds']} rounds of {plan['seconds']:g} s, {plan['users']} users, closed loop"
+    least = plan["counts"][0]
+    lines = [
+        f"workers together, {how}, {cores} cores, 95 % intervals",
+        f"{'workers':>7} {'requests/s':>11} {f'over {least}':>24}  limited by",
+    ]
+    for count, figures in record["workers"].items():
+        ratio = figures[f"over_{least}"]
+        interval = "" if ratio["low"] is None else f" ({ratio['low']:.3g} to {ratio['high']:.3g})"
+        told = f"{ratio['value']:.3g}{interval}"
+        lines.append(f"{count:>7} {figures['rps']['value']:11,.0f} {told:>24}  {figures['limited_by']}")
+    return "\n".join(lines)
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"authscale: {message}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_workers", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default="results/bench-workers.json", help="where the figures go")
+    parser.add_argument("--counts", type=_counts, default=plan.counts, help="numbers of workers, the first to compare")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="how often every number is measured")
+    parser.add_argument("--seconds", type=float, default=plan.seconds, help="of each window")
+    parser.add_argument("--users", type=int, default=plan.users, help="of all workers together")
+    parser.add_argument("--seed", type=int, default=plan.seed, help="of the order")
+    return parser
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

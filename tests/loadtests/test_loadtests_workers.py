@@ -1,0 +1,73 @@
+"""How a load is shared out between workers, which loads cannot be, and what speaks against a trial of several."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.workers import Worker, reasons_against
+
+GOOD = Worker(0, True, 4, 100, 0, 100, 0, 0.2, 5.0, 0.3, 1)  # noqa: FBT003 - as trial.json has it
+
+
+def _reasons(*workers: Worker, locust: int | None = None, cores: int = 4, closed: bool = False) -> list[str]:
+    total = sum(each.requests for each in workers) if locust is None else locust
+    return reasons_against(workers, locust=total, cores=cores, closed=closed)
+
+
+def test_nothing_speaks_against_good_workers_nor_against_one_process():
+    assert _reasons(GOOD, replace(GOOD, worker=1)) == []
+    assert _reasons(locust=100) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lateness_p99_ms": 3.0}, "worker 1 late: p99 3.00 ms over 1.00 ms"),
+        ({"cpu_share": 0.8}, "worker 1 used 80% of its core"),
+        ({"recorded": 99}, "Locust counted 100 requests of worker 1 and 99 were recorded"),
+    ],
+)
+def test_one_bad_worker_of_two_is_enough(change: dict[str, float], reason: str):
+    assert _reasons(GOOD, replace(GOOD, worker=1, **change)) == [reason]
+
+
+def test_a_late_worker_of_a_closed_loop_thought_longer():
+    assert _reasons(replace(GOOD, lateness_p99_ms=3.0), closed=True) == []
+
+
+def test_workers_that_share_a_core_are_judged_together_as_well_and_those_of_other_hosts_are_not():
+    two = (replace(GOOD, cpu_share=0.4), replace(GOOD, worker=1, cpu_share=0.4))
+    assert _reasons(*two, cores=1) == ["2 workers used 80% of the core that they share"]
+    assert _reasons(*two, cores=2) == []
+    assert _reasons(two[0], replace(two[1], local=False), cores=1) == []
+
+
+def test_the_master_must_have_counted_what_its_workers_did():
+    assert _reasons(GOOD, locust=99) == ["Locust's master counted 99 requests and its workers 100"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"workers": 0}, "somebody must send"),
+        ({"workers": -1}, "workers must lie between 0 and 256"),
+        ({"workers": 4, "users": 3}, "users must lie between 4 and 80000, not 3"),
+        ({"workers": 2, "max_in_flight": 5}, "max-in-flight counts the requests of one process"),
+    ],
+)
+def test_what_workers_cannot_do_is_refused(changes: dict[str, int], said: str):
+    with pytest.raises(ExperimentError, match=said):
+        load_experiment("quick", changes)
+
+
+def test_a_study_with_a_generator_of_its_own_refuses_workers():
+    with pytest.raises(ExperimentError, match="the study faults has a generator of one process"):
+        load_experiment("faults", {"workers": 2})
+
+
+def test_run_json_of_before_there_were_workers_is_read_as_of_one():
+    record = json.loads(json.dumps(load_experiment("quick", {}).as_dict()))
+    del record["load"]["workers"], record["load"]["remote_workers"]
+    assert type(load_experiment("quick", {})).from_dict(record).load.every_worker == 1
