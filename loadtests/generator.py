@@ -163,10 +163,12 @@ class Generator:
             return
         for locust, process in zip(self._locusts, self._processes, strict=True):
             status = process.poll()
-            if status is not None and locust is self._locusts[0] and not self._channel.given(control.LOST):
+            if status is None:
+                continue
+            self._check_lost(until)  # a master that misses a worker says so, and then ends the others
+            if locust is self._locusts[0]:
                 raise GeneratorError(f"the generator died (exit status {status}){_last_lines(locust)}")
-            if status is not None and locust is not self._locusts[0]:
-                self._lose(f"{locust.name} died (exit status {status}) before {until}{_last_lines(locust)}")
+            self._lose(f"{locust.name} died (exit status {status}) before {until}{_last_lines(locust)}")
         self._check_lost(until)
 
     def _check_lost(self, until: str) -> None:
