@@ -1,8 +1,9 @@
-"""What several Locust workers send together: `python -m loadtests.bench_workers`, which is `make bench-workers`.
+"""What several Locust workers can send together: `python -m loadtests.bench_workers`, which is `make bench-workers`.
 
-One worker, two, four, each in every round in random order, in a closed loop without think time against the instant
-server of `bench_generator`. Ratios are of the same round. What limits is named by what was busy: on a machine of two
-cores that is the machine, because the server and Locust's master need a share of them. Docs: docs/distributed.md.
+One worker, two, four, each pinned to a core of its own, in a closed loop without think time against HAProxy that
+answers by itself (`topology.components.instant`), at some 20 us a request. Every number of workers is in every round,
+in random order, and ratios are of the same round. Beside it stands what as many processes gain here that only compute:
+more than that no generator can gain. What limits is named by what was busy. Docs: docs/distributed.md.
 Exit status: 0 measured; 1 something died or was miscounted; 2 bad input; 130 interrupted.
 """
 
@@ -13,6 +14,7 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -42,6 +44,15 @@ FORMAT = 1
 FULL = 0.85
 """Of what there is, as `limits.FULL`."""
 _STEP_S = 60.0
+_COMPUTE_S = 0.4
+_COMPUTING = """
+import sys, time
+began, steps = time.perf_counter(), 0
+while time.perf_counter() < began + float(sys.argv[1]):
+    sum(range(1000))
+    steps += 1
+print(steps / (time.perf_counter() - began))
+"""
 _WHAT = {
     "machine_share": "the machine's cores",
     "server_share": "the server's one core",
@@ -53,8 +64,8 @@ _WHAT = {
 class Plan:
     """How much is measured: numbers of workers, rounds, seconds of each window, users of all workers together."""
 
-    counts: tuple[int, ...] = (1, 2, 4)
-    rounds: int = 7
+    counts: tuple[int, ...]
+    rounds: int = 10
     seconds: float = 2.0
     users: int = 40
     seed: int = 1
@@ -64,17 +75,20 @@ class Plan:
 class Window:
     """What so many workers did in one window; shares are of a core, those of the machine of all its cores.
 
-    `processes_share` is of workers and master together, `server_share` the instant server's. `machine_share` counts
-    whatever ran, steal included, and `ours_share` what of that is in the two before.
+    `cpu_us_per_request` and `processes_share` are of workers and master together, `server_share` is the instant
+    server's. `machine_share` counts whatever ran, steal included, and `ours_share` what of that is in the two before.
+    `computed_per_s` is what as many processes on the same cores counted that do nothing but count.
     """
 
     rps: float
     requests: int
+    cpu_us_per_request: float
     busiest_worker_share: float
     processes_share: float
     server_share: float
     machine_share: float
     ours_share: float
+    computed_per_s: float
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -110,7 +124,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         server = RunningComponent(component, reaper.folder / "instant.log", reaper, frozenset())
         try:
             server.wait_ready()
-            rounds = _rounds(plan, server, f"http://{LOOPBACK}:{port}", reaper)
+            rounds = _rounds(plan, _Target(server, f"http://{LOOPBACK}:{port}", reaper))
         finally:
             server.stop()
     return {
@@ -123,26 +137,39 @@ def measure(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _rounds(plan: Plan, server: RunningComponent, url: str, reaper: Reaper) -> list[dict[int, Window]]:
+@dataclass(frozen=True)
+class _Target:
+    """What the load goes to."""
+
+    server: RunningComponent
+    url: str
+    reaper: Reaper
+
+
+def _rounds(plan: Plan, target: _Target) -> list[dict[int, Window]]:
     chance = random.Random(plan.seed)  # noqa: S311 - an order that can be repeated, not a secret
     made = []
     for number in range(1, plan.rounds + 1):
         order = list(plan.counts)
         chance.shuffle(order)
-        made.append({count: _window(plan, count, server, url, reaper, f"{number}-{count}") for count in order})
+        made.append({count: _window(plan, count, target, f"{number}-{count}") for count in order})
     return made
 
 
-def _window(plan: Plan, count: int, server: RunningComponent, url: str, reaper: Reaper, name: str) -> Window:
-    """One generator from its start to its end. No core is anybody's own: the machine is shared as it comes."""
+def _window(plan: Plan, count: int, target: _Target, name: str) -> Window:
+    """One generator from its start to its end, on its own cores; the server is on the others, if any are left."""
     load = Load("browse", 0.0, plan.users, 0.3, plan.seconds, model=CLOSED, workers=count)
+    own, server, reaper = _cores()[:count], target.server, target.reaper
+    if own:
+        os.sched_setaffinity(server.pid, set(_cores()) - set(own) or own)
+    computed = _computed(count, own)
     folder = reaper.folder / name
     folder.mkdir()
     with Generator(
-        load, seed=1, accounts=1, folder=folder, environment=reaper.environment, cores=frozenset(),
+        load, seed=1, accounts=1, folder=folder, environment=reaper.environment, cores=frozenset(own),
         runtime=folder / "control",
     ) as generator:  # fmt: skip
-        generator.step(control.LOG_IN, url, control.LOGGED_IN, within_s=_STEP_S, check=server.check)
+        generator.step(control.LOG_IN, target.url, control.LOGGED_IN, within_s=_STEP_S, check=server.check)
         generator.step(control.WARM_UP, "", control.WARMED_UP, within_s=_STEP_S, check=server.check)
         idle = machine.cpu_times()
         before = time.monotonic_ns(), generator.cpu_ns(), server.usage().cpu_ns
@@ -161,12 +188,30 @@ def _window(plan: Plan, count: int, server: RunningComponent, url: str, reaper: 
     return Window(
         rps=answered / plan.seconds,
         requests=answered,
+        cpu_us_per_request=own_ns / 1e3 / sent.sent,
         busiest_worker_share=max([each.cpu_share for each in spread] or [counts["cpu_share"]]),
         processes_share=own_ns / length_ns,
         server_share=server_ns / length_ns,
         machine_share=shares["busy_share"] + shares["steal_share"],
         ours_share=(own_ns + server_ns) / length_ns / (os.cpu_count() or 1),
+        computed_per_s=computed,
     )
+
+
+def _cores() -> list[int]:
+    """The cores that this process may use; none where the system cannot pin."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _computed(count: int, cores: Sequence[int]) -> float:
+    """Steps a second of `count` processes together that only compute, each pinned as a worker is."""
+    started = []
+    for number in range(count):
+        with cpu.pinned(frozenset({cores[number % len(cores)]} if cores else ())):
+            started.append(
+                subprocess.Popen([sys.executable, "-c", _COMPUTING, str(_COMPUTE_S)], stdout=subprocess.PIPE, text=True)
+            )
+    return sum(float(each.communicate()[0]) for each in started)
 
 
 def _answered(path: Path, from_ns: int, seconds: float) -> int:
@@ -177,11 +222,12 @@ def _answered(path: Path, from_ns: int, seconds: float) -> int:
 
 def _figures(count: int, least: int, rounds: Sequence[dict[int, Window]]) -> dict[str, Any]:
     windows = [each[count] for each in rounds]
-    return {
-        "rps": estimate([window.rps for window in windows]),
-        f"over_{least}": estimate([each[count].rps / each[least].rps for each in rounds]),
-        "limited_by": limited_by(windows),
-    }
+    figures: dict[str, Any] = {}
+    for name in ("rps", "cpu_us_per_request", "computed_per_s"):
+        values = [getattr(window, name) for window in windows]
+        ratios = [value / getattr(each[least], name) for value, each in zip(values, rounds, strict=True)]
+        figures[name] = estimate(values) | {f"over_{least}": estimate(ratios)}
+    return figures | {"limited_by": limited_by(windows)}
 
 
 def limited_by(windows: Sequence[Window]) -> str:
@@ -198,16 +244,22 @@ def table(record: dict[str, Any]) -> str:
     plan, cores = record["plan"], record["machine"]["cores"]
     how = f"{plan['rounds']} rounds of {plan['seconds']:g} s, {plan['users']} users, closed loop"
     least = plan["counts"][0]
+    over = f"over {least}"
     lines = [
         f"workers together, {how}, {cores} cores, 95 % intervals",
-        f"{'workers':>7} {'requests/s':>11} {f'over {least}':>24}  limited by",
+        f"{'workers':>7} {'requests/s':>11} {over:>22} {'CPU us/request':>15} {over:>22} {f'only computing {over}':>22}",
     ]
     for count, figures in record["workers"].items():
-        ratio = figures[f"over_{least}"]
-        interval = "" if ratio["low"] is None else f" ({ratio['low']:.3g} to {ratio['high']:.3g})"
-        told = f"{ratio['value']:.3g}{interval}"
-        lines.append(f"{count:>7} {figures['rps']['value']:11,.0f} {told:>24}  {figures['limited_by']}")
+        rps, cpu_us, computed = (figures[name] for name in ("rps", "cpu_us_per_request", "computed_per_s"))
+        ratios = [f"{_told(each[f'over_{least}']):>22}" for each in (rps, cpu_us, computed)]
+        lines.append(f"{count:>7} {rps['value']:11,.0f} {ratios[0]} {cpu_us['value']:15,.0f} {ratios[1]} {ratios[2]}")
+    lines += [f"full with {count}: {figures['limited_by']}" for count, figures in record["workers"].items()]
     return "\n".join(lines)
+
+
+def _told(ratio: dict[str, Any]) -> str:
+    interval = "" if ratio["low"] is None else f" ({ratio['low']:.3g} to {ratio['high']:.3g})"
+    return f"{ratio['value']:.3g}{interval}"
 
 
 def _fail(message: str, status: int) -> int:
@@ -217,7 +269,8 @@ def _fail(message: str, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    plan = Plan()
+    # fewer than there are cores, but two: more share a core, and tell nothing of what one more core would bring
+    plan = Plan(tuple(count for count in (1, 2, 4, 8) if count <= max(2, len(_cores()))))
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench_workers", description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="results/bench-workers.json", help="where the figures go")
     parser.add_argument("--counts", type=_counts, default=plan.counts, help="numbers of workers, the first to compare")

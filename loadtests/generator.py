@@ -6,6 +6,7 @@ those of other hosts are started there by hand, and found by the master alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from loadtests import control
+from loadtests import control, remote
 from loadtests.experiment import Load
 from loadtests.matrix import SCENARIOS
 from topology.cpu import pinned, process_cpu_ns
@@ -26,9 +27,7 @@ from topology.ports import LOOPBACK, free_ports
 _POLL_S = 0.002
 _CHECK_S = 0.1
 _START_S = 60.0
-MASTER_VARIABLE = "AUTHSCALE_MASTER"
-"""Where the master listens for workers of other hosts: `address:port`, else `MASTER`."""
-MASTER = "0.0.0.0:5557"
+_END_S = 3.0
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -68,7 +67,7 @@ class Generator:
         if load.spread:
             self.sample_files = [folder / f"samples-{place}.parquet" for place in range(load.every_worker)]
         self.core_count = len(cores) or os.cpu_count() or 1
-        self._channel, self._signed_in = control.FolderChannel(runtime), False
+        self._channel, self._signed_in, self._remote = control.FolderChannel(runtime), False, load.remote_workers > 0
         runtime.mkdir(parents=True)
         argv = [
             *(sys.executable, "-m", "locust", "-f", str(SCENARIOS / f"{load.scenario}.py")),
@@ -102,6 +101,10 @@ class Generator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._remote and self._processes[0].poll() is None:
+            self._processes[0].terminate()  # it ends the workers of other hosts, which would wait for it for a minute
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._processes[0].wait(_END_S)
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
@@ -200,14 +203,10 @@ def _locusts(load: Load, arguments: list[str], folder: Path, runtime: Path) -> l
     first = folder / "logs" / "locust.log"
     if not load.spread:
         return [_Locust("the generator", first, arguments, in_step)]
-    address, port = LOOPBACK, 0
-    if load.remote_workers:
-        address, _, number = os.environ.get(MASTER_VARIABLE, MASTER).rpartition(":")
-        port = int(number)
-    port = port or free_ports(1)[0]
+    address, port = remote.address() if load.remote_workers else (LOOPBACK, free_ports(1)[0])
     listens = ["--master", "--master-bind-host", address, "--master-bind-port", str(port)]
     listens += ["--expect-workers", str(load.every_worker), "--expect-workers-max-wait", str(round(_START_S))]
-    joins = ["--worker", "--master-host", LOOPBACK, "--master-port", str(port)]
+    joins = ["--worker", "--master-host", address, "--master-port", str(port)]
     workers = [
         _Locust(
             f"local worker {number} of {load.workers}", folder / "logs" / f"locust-worker-{number}.log", joins,

@@ -131,8 +131,6 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         )
     study = resolve(document.get("study", {}), changes.get("study", {}))
     check_load(study, load)
-    if study.kind != USUAL and load.spread:
-        raise ExperimentError(f"the study {study.kind} has a generator of one process: leave workers out")
     cells = _cells(document["axes"], plan.get("copies", 1), study, load)
     precision = _precision(plan, cells)
     return Experiment(

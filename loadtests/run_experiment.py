@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import load_words, provenance
+from loadtests import load_words, provenance, remote
 from loadtests.experiment import Cell, Experiment
 from loadtests.generator import WorkerLostError
 from loadtests.precision import look
@@ -40,7 +40,8 @@ def begun(folder: Path) -> Experiment:
 
 
 def check_quotas(experiment: Experiment) -> None:
-    """Refuse a quota that this machine cannot give, before anything starts. Raises SetupError."""
+    """Refuse what this machine cannot give before anything starts: quotas, an address for workers. Raises SetupError."""
+    remote.check(experiment.load)
     cores = cpu.divide_cores(max(1, experiment.load.workers)).servers
     for cell in experiment.cells:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from loadtests import accuracy, control, gates, machine, workers
+from loadtests import accuracy, control, gates, machine, remote, workers
 from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
@@ -103,6 +103,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
         logs=folder / "logs",
         reaper=around.reaper,
         cores=around.cores.servers,
+        also_on=remote.address()[0] if around.experiment.load.remote_workers else "",
     ) as servers:
         try:
             yield servers
@@ -125,7 +126,8 @@ class Stage:
 
     def sign_in(self) -> None:
         """All users sign in."""
-        address = f"{self.servers.url} {self.servers.authority}" if self.servers.authority else self.servers.url
+        url = self.servers.url_for_load
+        address = f"{url} {self.servers.authority}" if self.servers.authority else url
         self.generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=60, check=self.check)
 
     def warm_up(self) -> None:
@@ -164,9 +166,8 @@ def record_of(
     load = stage.load
     length_s = after.at_s - before.at_s
     balanced = {name: after.balancer[name] - before.balancer[name] for name in after.balancer}
-    cpu_share = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / length_s
-    if spread:
-        cpu_share = max(each.cpu_share for each in spread)
+    here = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / length_s
+    cpu_share = max((each.cpu_share for each in spread), default=here)
     shares = after.machine.since(before.machine)
     reasons = gates.reasons_against(
         sent,
@@ -179,8 +180,8 @@ def record_of(
         closed=load.model == CLOSED,
         warm_up=counts["warm_up"],
     )
-    closed, cores = load.model == CLOSED, stage.generator.core_count
-    reasons += workers.reasons_against(spread, locust=counts["requests"], cores=cores, closed=closed)
+    cores = stage.generator.core_count
+    reasons += workers.reasons_against(spread, locust=counts["requests"], cores=cores, late=load.model != CLOSED)
     return {
         "format": FORMAT,
         "valid": not reasons,
@@ -202,7 +203,7 @@ def record_of(
             "users": load.users,
             "locust_requests": counts["requests"],
             "locust_failures": counts["failures"],
-            **({"workers": workers.as_dicts(spread)} if spread else {}),
+            **workers.as_dict(spread, here),
         },
         "machine": shares,
         "components": _components(before, after, stage.servers.kinds()),

@@ -56,21 +56,21 @@ def workers_of(counts: Mapping[str, Any], files: Sequence[Path]) -> tuple[Worker
     return tuple(made)
 
 
-def reasons_against(workers: Sequence[Worker], *, locust: int, cores: int, closed: bool) -> list[str]:
+def reasons_against(workers: Sequence[Worker], *, locust: int, cores: int, late: bool = True) -> list[str]:
     """Why a trial of several workers is invalid; what holds of them together is `gates.reasons_against`'s to say.
 
     Args:
         workers: all of them.
         locust: requests that Locust's master has summed.
         cores: how many the workers of this host share.
-        closed: the load was a closed loop, where a late send is a longer think time.
+        late: whether late sends count; not in a closed loop, where they are a longer think time.
 
     """
     checks = {}
     for each in workers:
         limit_ms = gates.lateness_limit_ms(each.response_p99_ms)
-        late = f"worker {each.worker} late: p99 {each.lateness_p99_ms:.2f} ms over {limit_ms:.2f} ms"
-        checks[late] = not closed and each.lateness_p99_ms > limit_ms
+        told = f"worker {each.worker} late: p99 {each.lateness_p99_ms:.2f} ms over {limit_ms:.2f} ms"
+        checks[told] = late and each.lateness_p99_ms > limit_ms
         busy = f"worker {each.worker} used {each.cpu_share:.0%} of its core"
         checks[busy] = each.cpu_share > gates.MAX_GENERATOR_CPU_SHARE
         counted = f"Locust counted {each.requests} requests of worker {each.worker} and {each.recorded} were recorded"
@@ -84,9 +84,12 @@ def reasons_against(workers: Sequence[Worker], *, locust: int, cores: int, close
     return [reason for reason, failed in checks.items() if failed]
 
 
-def as_dicts(workers: Sequence[Worker]) -> list[dict[str, Any]]:
-    """For trial.json."""
-    return [asdict(each) for each in workers]
+def as_dict(workers: Sequence[Worker], here: float) -> dict[str, Any]:
+    """What `generator` of trial.json says besides; nothing of a generator of one process.
+
+    `here` is what all its processes of this host used together, of a core.
+    """
+    return {"here_cpu_share": here, "workers": [asdict(each) for each in workers]} if workers else {}
 
 
 def _cores(count: int) -> str:

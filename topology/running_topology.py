@@ -22,8 +22,9 @@ from topology.spec import SpecError, Topology, one_of
 class RunningTopology:
     """What has been started so far, leaves last."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, also_on: str = "") -> None:
         self.topology = topology
+        self.also_on = also_on
         self.running: list[RunningComponent] = []
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
@@ -34,7 +35,15 @@ class RunningTopology:
     @property
     def url(self) -> str:
         """Of the balancer."""
-        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
+        return self._url_at(LOOPBACK)
+
+    @property
+    def url_for_load(self) -> str:
+        """The same at the address that other hosts reach, where there is one."""
+        return self._url_at(self.also_on or LOOPBACK)
+
+    def _url_at(self, address: str) -> str:
+        return f"{'https' if self.certificate else 'http'}://{address}:{self._of_kind('balancer')[0].component.port}"
 
     @property
     def authority(self) -> Path | None:
