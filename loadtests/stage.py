@@ -103,7 +103,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
         logs=folder / "logs",
         reaper=around.reaper,
         cores=around.cores.servers,
-        also_on=remote.address()[0] if around.experiment.load.remote_workers else "",
+        **({"also_on": remote.address()[0]} if around.experiment.load.remote_workers else {}),
     ) as servers:
         try:
             yield servers
@@ -126,8 +126,7 @@ class Stage:
 
     def sign_in(self) -> None:
         """All users sign in."""
-        url = self.servers.url_for_load
-        address = f"{url} {self.servers.authority}" if self.servers.authority else url
+        address = f"{self.servers.url} {self.servers.authority}" if self.servers.authority else self.servers.url
         self.generator.step(control.LOG_IN, address, control.LOGGED_IN, within_s=60, check=self.check)
 
     def warm_up(self) -> None:

@@ -34,16 +34,9 @@ class RunningTopology:
 
     @property
     def url(self) -> str:
-        """Of the balancer."""
-        return self._url_at(LOOPBACK)
-
-    @property
-    def url_for_load(self) -> str:
-        """The same at the address that other hosts reach, where there is one."""
-        return self._url_at(self.also_on or LOOPBACK)
-
-    def _url_at(self, address: str) -> str:
-        return f"{'https' if self.certificate else 'http'}://{address}:{self._of_kind('balancer')[0].component.port}"
+        """Of the balancer, at the address that other hosts reach where there is one."""
+        scheme, port = "https" if self.certificate else "http", self._of_kind("balancer")[0].component.port
+        return f"{scheme}://{self.also_on or LOOPBACK}:{port}"
 
     @property
     def authority(self) -> Path | None:

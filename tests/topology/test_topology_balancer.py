@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import platform
 import socket
 import threading
 import time
@@ -82,8 +83,8 @@ def run(tmp_path: Path, reaper: Reaper) -> Iterator[Running]:
     begun, go = threading.Event(), threading.Event()
     replicas = [Replica(f"replica-{number}", begun, go) for number in range(3)]
 
-    def start(name: str, policy: str, *, tls: bool = False) -> SimpleNamespace:
-        certificate = make_certificate(tmp_path) if tls else None
+    def start(name: str, policy: str, *, tls: bool = False, also_on: str = "") -> SimpleNamespace:
+        certificate = make_certificate(tmp_path, also_on) if tls else None
         front = Front(
             free_ports(1)[0],
             {each.name: each.server_address[1] for each in replicas},
@@ -91,6 +92,7 @@ def run(tmp_path: Path, reaper: Reaper) -> Iterator[Running]:
             tmp_path,
             reaper.folder,
             certificate.server if certificate else None,
+            also_on=also_on,
         )
         front_of: Balancing = balancing(name, front)
         made.append(RunningComponent(front_of.component, tmp_path / f"{name}.log", reaper, frozenset()))
@@ -134,6 +136,18 @@ def test_turns_are_taken_by_request_and_counted_exactly(name: str, run: Running)
     opened = [len(replica.connections) for replica in running.replicas.values()]
     assert max(opened) <= 3, "connections to replicas are kept"
     client.close()
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="127.0.0.2 is an address of this host on Linux alone")
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("name", BALANCERS)
+def test_it_listens_beyond_loopback_where_it_is_told_to_and_nowhere_else(name: str, tls: bool, run: Running):  # noqa: FBT001 - pytest's
+    for also_on in ("", "127.0.0.2"):
+        running = run(name, "roundrobin", tls=tls, also_on=also_on)
+        for host, heard in (("127.0.0.1", True), ("127.0.0.2", bool(also_on))):
+            client = client_of(running.url.replace("127.0.0.1", host), running.authority)
+            assert (_ask(client)[0].status == 200) is heard
+            client.close()
 
 
 @pytest.mark.parametrize("name", BALANCERS)
