@@ -130,7 +130,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "plan": asdict(plan),
-        "workers": {str(count): _figures(count, plan.counts[0], rounds) for count in plan.counts},
+        "workers": {str(count): figures(count, plan.counts[0], rounds) for count in plan.counts},
         "rounds": [{str(count): asdict(window) for count, window in each.items()} for each in rounds],
         "versions": provenance.software(["haproxy"]),
         "machine": provenance.machine(cpu.Cores(frozenset(), frozenset())),
@@ -220,14 +220,15 @@ def _answered(path: Path, from_ns: int, seconds: float) -> int:
     return int((among(table["phase"], MEASURED) & (table["ended_ns"].to_numpy() <= from_ns + seconds * 1e9)).sum())
 
 
-def _figures(count: int, least: int, rounds: Sequence[dict[int, Window]]) -> dict[str, Any]:
+def figures(count: int, least: int, rounds: Sequence[dict[int, Window]]) -> dict[str, Any]:
+    """What so many workers did in all rounds, each figure with its ratio to that of the `least` of the same round."""
     windows = [each[count] for each in rounds]
-    figures: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name in ("rps", "cpu_us_per_request", "computed_per_s"):
         values = [getattr(window, name) for window in windows]
         ratios = [value / getattr(each[least], name) for value, each in zip(values, rounds, strict=True)]
-        figures[name] = estimate(values) | {f"over_{least}": estimate(ratios)}
-    return figures | {"limited_by": limited_by(windows)}
+        found[name] = estimate(values) | {f"over_{least}": estimate(ratios)}
+    return found | {"limited_by": limited_by(windows)}
 
 
 def limited_by(windows: Sequence[Window]) -> str:
@@ -247,7 +248,7 @@ def table(record: dict[str, Any]) -> str:
     over = f"over {least}"
     lines = [
         f"workers together, {how}, {cores} cores, 95 % intervals",
-        f"{'workers':>7} {'requests/s':>11} {over:>22} {'CPU us/request':>15} {over:>22} {f'only computing {over}':>22}",
+        f"{'workers':>7} {'requests/s':>11} {over:>22} {'CPU us/request':>15} {over:>22} {f'computing {over}':>22}",
     ]
     for count, figures in record["workers"].items():
         rps, cpu_us, computed = (figures[name] for name in ("rps", "cpu_us_per_request", "computed_per_s"))

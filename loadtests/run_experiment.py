@@ -40,7 +40,7 @@ def begun(folder: Path) -> Experiment:
 
 
 def check_quotas(experiment: Experiment) -> None:
-    """Refuse what this machine cannot give before anything starts: quotas, an address for workers. Raises SetupError."""
+    """Refuse quotas and an address that this machine cannot give, before anything starts. Raises SetupError."""
     remote.check(experiment.load)
     cores = cpu.divide_cores(max(1, experiment.load.workers)).servers
     for cell in experiment.cells:

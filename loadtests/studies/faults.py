@@ -77,7 +77,9 @@ def check(study: Study, topologies: Sequence[Topology], load: Load) -> None:
             f"scenario: only the users of {_SCENARIO} sign in again and miss a change, not {load.scenario}'s"
         )
     if load.remote_workers:
-        raise SpecError("remote-workers: a fault's time is this host's clock, and so must its requests' be: leave them out")
+        raise SpecError(
+            "remote-workers: a fault's time is this host's clock, and so must its requests' be: leave them out"
+        )
     if load.model == CLOSED:
         raise SpecError("model: a closed loop waits with what is broken and so hides it; faults take the open model")
 

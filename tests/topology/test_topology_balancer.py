@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -139,15 +140,14 @@ def test_turns_are_taken_by_request_and_counted_exactly(name: str, run: Running)
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="127.0.0.2 is an address of this host on Linux alone")
-@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("options", [{}, {"also_on": "127.0.0.2"}, {"also_on": "127.0.0.2", "tls": True}])
 @pytest.mark.parametrize("name", BALANCERS)
-def test_it_listens_beyond_loopback_where_it_is_told_to_and_nowhere_else(name: str, tls: bool, run: Running):  # noqa: FBT001 - pytest's
-    for also_on in ("", "127.0.0.2"):
-        running = run(name, "roundrobin", tls=tls, also_on=also_on)
-        for host, heard in (("127.0.0.1", True), ("127.0.0.2", bool(also_on))):
-            client = client_of(running.url.replace("127.0.0.1", host), running.authority)
-            assert (_ask(client)[0].status == 200) is heard
-            client.close()
+def test_it_listens_on_loopback_and_where_it_is_told_to(name: str, options: dict[str, Any], run: Running):
+    running = run(name, "roundrobin", **options)
+    for host, heard in (("127.0.0.1", True), ("127.0.0.2", "also_on" in options)):
+        client = client_of(running.url.replace("127.0.0.1", host), running.authority)
+        assert (_ask(client)[0].status == 200) is heard
+        client.close()
 
 
 @pytest.mark.parametrize("name", BALANCERS)

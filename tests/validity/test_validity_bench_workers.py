@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.bench_workers import Window, figures
+
 pytestmark = pytest.mark.bench
 ROOT = Path(__file__).parents[2]
 
@@ -18,17 +20,33 @@ def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_smallest_run_has_every_figure(tmp_path: Path):
     out = tmp_path / "bench-workers.json"
-    done = _bench("--counts", "1,2", "--rounds", "1", "--seconds", "0.4", "--users", "4", "--out", str(out))
+    done = _bench("--counts", "2", "--rounds", "1", "--seconds", "0.4", "--users", "4", "--out", str(out))
     assert done.returncode == 0, done.stderr
     record = json.loads(out.read_text())
-    assert record["workers"]["1"]["over_1"]["value"] == 1
-    assert record["workers"]["2"]["over_1"]["value"] > 0
-    (windows,) = record["rounds"]
-    for count in ("1", "2"):
-        assert windows[count]["requests"] > 0
-        assert windows[count]["rps"] == pytest.approx(windows[count]["requests"] / 0.4)
-        assert "the machine's cores" in record["workers"][count]["limited_by"]
-        assert f"\n{count:>7} " in done.stdout
+    figures, window = record["workers"]["2"], record["rounds"][0]["2"]
+    for name in ("rps", "cpu_us_per_request", "computed_per_s"):
+        assert figures[name]["value"] == pytest.approx(window[name])
+        assert figures[name]["over_2"]["value"] == 1
+    assert window["rps"] == pytest.approx(window["requests"] / 0.4) > 0
+    assert window["cpu_us_per_request"] > 10
+    assert "the machine's cores" in figures["limited_by"]
+    assert "\n      2 " in done.stdout
+
+
+def test_ratios_are_of_the_same_round():
+    def window(rps: float, cpu_us: float, computed: float) -> Window:
+        return Window(rps, 1, cpu_us, 0.98, 1.2, 0.2, 0.7, 0.6, computed)
+
+    rounds = [
+        {1: window(100, 10, 5), 2: window(190, 11, 10)},
+        {1: window(50, 20, 5), 2: window(95, 22, 10)},
+    ]
+    found = figures(2, 1, rounds)
+    assert found["rps"]["over_1"]["value"] == pytest.approx(1.9)
+    assert found["rps"]["over_1"]["high"] - found["rps"]["over_1"]["low"] < 1e-9  # both rounds agree
+    assert found["cpu_us_per_request"]["over_1"]["value"] == pytest.approx(1.1)
+    assert found["computed_per_s"]["over_1"]["value"] == pytest.approx(2)
+    assert found["limited_by"].startswith("the core of a worker (")
 
 
 def test_fewer_users_than_workers_are_refused():

@@ -89,8 +89,8 @@ def haproxy(
     """Write the configuration and describe the process.
 
     `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS,
-    over HTTP/2 where they offer it. `beside` is for pages of the same origin, and is nothing for a measured path. It listens
-    on loopback and, if it is not empty, on the address `also_on`.
+    over HTTP/2 where they offer it. `beside` is for pages of the same origin, and is nothing for a measured path.
+    `also_on` is an address on which it listens beside loopback.
     """
     sticky = policy == STICKY
     cookie = f"\n    cookie {ROUTE_COOKIE} insert indirect nocache httponly{' secure' if certificate else ''}"

@@ -149,7 +149,9 @@ def configuration(front: Front, log: Path, barrier: Path) -> str:
         upstreams="\n".join(_upstreams(front)),
         maps=_sticky_maps(front.replicas, secured=secured) if sticky else "",
         listen=";\n".join(
-            f"        listen {host}:{front.port}{' ssl' if secured else ''}" for host in (LOOPBACK, front.also_on) if host
+            f"        listen {host}:{front.port}{' ssl' if secured else ''}"
+            for host in (LOOPBACK, front.also_on)
+            if host
         ),
         tls=(
             f";\n        ssl_certificate {front.certificate};\n        ssl_certificate_key {front.certificate};"
