@@ -18,7 +18,7 @@ SENT = b"samples of b"
 
 
 def conduct(folder: Path, case: str) -> None:
-    """A trial of two workers; b is gone in the measured phase, or its samples are others than it says, or all is well."""
+    """A trial of two workers; b is gone in the measured phase, or sends other samples than it says, or all is well."""
     folder.mkdir()
     nodes = {name: SimpleNamespace(state="running") for name in "ab"}
     runner: Any = SimpleNamespace(clients=nodes, send_message=lambda *_: None, quit=lambda: None)
