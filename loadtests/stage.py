@@ -97,13 +97,14 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
 
     Raises ComponentError, NoFreePortError, BinaryError.
     """
+    beyond: dict[str, Any] = {"also_on": remote.address()[0]} if around.experiment.load.remote_workers else {}
     with running(
         cell.topology,
         around.accounts,
         logs=folder / "logs",
         reaper=around.reaper,
         cores=around.cores.servers,
-        **({"also_on": remote.address()[0]} if around.experiment.load.remote_workers else {}),
+        **beyond,
     ) as servers:
         try:
             yield servers
