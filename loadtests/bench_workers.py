@@ -44,7 +44,7 @@ FORMAT = 1
 FULL = 0.85
 """Of what there is, as `limits.FULL`."""
 _STEP_S = 60.0
-_COMPUTE_S = 0.4
+_COMPUTE_S = 0.3
 _COMPUTING = """
 import sys, time
 began, steps = time.perf_counter(), 0

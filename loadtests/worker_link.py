@@ -69,6 +69,8 @@ class WorkerLink:
 
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._environment, self._runner = environment, runner
+        self._trial = os.environ.get(control.SAMPLES_VARIABLE)
+        self._own: tempfile.TemporaryDirectory[str] | None = None
         self._signals: dict[str, str] = {}
         self._verdict: dict[str, Any] = {}
         self._judged = Event()
@@ -109,12 +111,11 @@ class WorkerLink:
 
     def hand_over(self, recorder: Recorder, place: int, record: Mapping[str, Any]) -> None:
         """Hand the samples to the harness and then tell the counts: Locust's own, and what `record` has besides."""
-        folder = os.environ.get(control.SAMPLES_VARIABLE)
         with tempfile.TemporaryDirectory() as own:
-            path = Path(folder or own) / f"samples-{place}.parquet"
+            path = Path(self._trial or own) / f"samples-{place}.parquet"
             # on a thread: Locust's heartbeat goes on meanwhile
             gevent.get_hub().threadpool.apply(recorder.write, (path,))
-            sent = {"local": bool(folder)} if folder else {"local": False, **self._send(path)}
+            sent = {"local": True} if self._trial else {"local": False, **self._send(path)}
         self._runner._send_stats()  # noqa: SLF001 - the last of them, before what is counted of them
         self.give(control.COUNTS, json.dumps({"worker": place, **self._counted, **sent, **record}))
 
@@ -130,9 +131,10 @@ class WorkerLink:
 
     def _got_signal(self, msg: Any, **_: Any) -> None:
         signal, text, certificate = msg.data["signal"], msg.data["text"], msg.data.get("certificate")
-        url, _, authority = text.partition(" ")
-        if certificate and not Path(authority).exists():  # of the master's host
-            copy = Path(tempfile.mkdtemp(prefix="authscale-")) / "authority.pem"
+        url = text.partition(" ")[0]
+        if certificate and not self._trial:  # the file is the master's host's
+            self._own = tempfile.TemporaryDirectory(prefix="authscale-")
+            copy = Path(self._own.name) / "authority.pem"
             copy.write_text(certificate)
             text = f"{url} {copy}"
         self._signals[signal] = text
