@@ -48,9 +48,9 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 bench-generator: .venv/.installed ## what the generator itself costs, beside stock Locust and wrk (where installed)
 	@$(PY) -m loadtests.bench_generator --out $(or $(RESULTS),results)/bench-generator.json
 
-bench-workers: .venv/.installed ## what several Locust workers send together, beside one: ROUNDS= COUNTS=1,2,4 SECONDS=
+bench-workers: .venv/.installed ## what several Locust workers send together, beside one: ROUNDS= COUNTS=1,2,4 SECONDS= CLIENTS=
 	@$(PY) -m loadtests.bench_workers --out $(or $(RESULTS),results)/bench-workers.json \
-	    $(foreach option,ROUNDS COUNTS SECONDS,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) '$($(option))'))
+	    $(foreach option,ROUNDS COUNTS SECONDS CLIENTS,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) '$($(option))'))
 
 worker: .venv/.installed ## send a part of what `make bench REMOTE_WORKERS=` of another host asks for: AUTHSCALE_MASTER=10.0.0.5
 	@test -n '$(AUTHSCALE_MASTER)' || { echo 'authscale: make worker AUTHSCALE_MASTER=10.0.0.5, as on the host of make bench' >&2; exit 2; }

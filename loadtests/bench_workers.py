@@ -1,15 +1,18 @@
 """What several Locust workers can send together: `python -m loadtests.bench_workers`, which is `make bench-workers`.
 
 One worker, two, four, each pinned to a core of its own, in a closed loop without think time against HAProxy that
-answers by itself (`topology.components.instant`), at some 20 us a request. Every number of workers is in every round,
-in random order, and ratios are of the same round. Beside it stands what as many processes gain here that only compute:
-more than that no generator can gain. What limits is named by what was busy. Docs: docs/distributed.md.
+answers by itself (`topology.components.instant`). The lean client costs little more than that server; where the two
+must share cores it is the stock client (`http`) that shows what workers gain with a server that costs next to nothing
+beside it. Every client with every number of workers is in every round, in random order, and ratios are of the same
+round. Beside them stands what as many processes gain that only compute: more no generator can gain. What limits is
+named by what was busy. Docs: docs/distributed.md.
 Exit status: 0 measured; 1 something died or was miscounted; 2 bad input; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -26,6 +29,7 @@ import pyarrow.parquet as pq
 
 from loadtests import control, machine, provenance
 from loadtests.bench_generator import estimate
+from loadtests.client import CLIENTS
 from loadtests.experiment import Load
 from loadtests.gates import read_sent
 from loadtests.generator import Generator, GeneratorError
@@ -62,9 +66,10 @@ _WHAT = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: numbers of workers, rounds, seconds of each window, users of all workers together."""
+    """What is measured: clients, numbers of workers, rounds, seconds of each window, users of all workers together."""
 
     counts: tuple[int, ...]
+    clients: tuple[str, ...] = ("lean", "http")
     rounds: int = 10
     seconds: float = 2.0
     users: int = 40
@@ -75,16 +80,16 @@ class Plan:
 class Window:
     """What so many workers did in one window; shares are of a core, those of the machine of all its cores.
 
-    `cpu_us_per_request` and `processes_share` are of workers and master together, `server_share` is the instant
-    server's. `machine_share` counts whatever ran, steal included, and `ours_share` what of that is in the two before.
-    `computed_per_s` is what as many processes on the same cores counted that do nothing but count.
+    `cpu_us_per_request` is of workers and master together, `server_us_per_request` and `server_share` are the instant
+    server's. `machine_share` counts whatever ran, steal included, and `ours_share` what of that is in generator and
+    server. `computed_per_s` is what as many processes on the same cores counted that do nothing but count.
     """
 
     rps: float
     requests: int
     cpu_us_per_request: float
+    server_us_per_request: float
     busiest_worker_share: float
-    processes_share: float
     server_share: float
     machine_share: float
     ours_share: float
@@ -94,9 +99,12 @@ class Window:
 def main(argv: list[str] | None = None) -> int:
     """Measure, write the JSON, print the table; every failure that a user can meet is one line."""
     arguments = _parser().parse_args(argv)
-    plan = Plan(arguments.counts, arguments.rounds, arguments.seconds, arguments.users, arguments.seed)
+    given = vars(arguments)
+    plan = Plan(**{name: given[name] for name in given if name != "out"})
     if min(*plan.counts, plan.rounds) < 1 or plan.seconds <= 0 or plan.users < max(plan.counts):
         return _fail("counts, rounds and seconds must be above 0, and users as many as workers", 2)
+    if unknown := set(plan.clients) - set(CLIENTS):
+        return _fail(f"there is no client {' '.join(sorted(unknown))}, but: {', '.join(CLIENTS)}", 2)
     try:
         record = measure(plan)
         out = Path(arguments.out)
@@ -127,11 +135,21 @@ def measure(plan: Plan) -> dict[str, Any]:
             rounds = _rounds(plan, _Target(server, f"http://{LOOPBACK}:{port}", reaper))
         finally:
             server.stop()
+    least = plan.counts[0]
     return {
         "format": FORMAT,
         "plan": asdict(plan),
-        "workers": {str(count): figures(count, plan.counts[0], rounds) for count in plan.counts},
-        "rounds": [{str(count): asdict(window) for count, window in each.items()} for each in rounds],
+        "clients": {
+            client: {
+                str(count): figures([each[client, count] for each in rounds], [each[client, least] for each in rounds])
+                for count in plan.counts
+            }
+            for client in plan.clients
+        },
+        "least": least,
+        "rounds": [
+            {f"{client}-{count}": asdict(window) for (client, count), window in each.items()} for each in rounds
+        ],
         "versions": provenance.software(["haproxy"]),
         "machine": provenance.machine(cpu.Cores(frozenset(), frozenset())),
     }
@@ -146,24 +164,24 @@ class _Target:
     reaper: Reaper
 
 
-def _rounds(plan: Plan, target: _Target) -> list[dict[int, Window]]:
+def _rounds(plan: Plan, target: _Target) -> list[dict[tuple[str, int], Window]]:
     chance = random.Random(plan.seed)  # noqa: S311 - an order that can be repeated, not a secret
     made = []
     for number in range(1, plan.rounds + 1):
-        order = list(plan.counts)
+        order = list(itertools.product(plan.clients, plan.counts))
         chance.shuffle(order)
-        made.append({count: _window(plan, count, target, f"{number}-{count}") for count in order})
+        made.append({each: _window(plan, *each, target, number) for each in order})
     return made
 
 
-def _window(plan: Plan, count: int, target: _Target, name: str) -> Window:
+def _window(plan: Plan, client: str, count: int, target: _Target, number: int) -> Window:
     """One generator from its start to its end, on its own cores; the server is on the others, if any are left."""
-    load = Load("browse", 0.0, plan.users, 0.3, plan.seconds, model=CLOSED, workers=count)
+    load = Load("browse", 0.0, plan.users, 0.3, plan.seconds, model=CLOSED, client=client, workers=count)
     own, server, reaper = _cores()[:count], target.server, target.reaper
     if own:
         os.sched_setaffinity(server.pid, set(_cores()) - set(own) or own)
     computed = _computed(count, own)
-    folder = reaper.folder / name
+    folder = reaper.folder / f"{number}-{client}-{count}"
     folder.mkdir()
     with Generator(
         load, seed=1, accounts=1, folder=folder, environment=reaper.environment, cores=frozenset(own),
@@ -189,8 +207,8 @@ def _window(plan: Plan, count: int, target: _Target, name: str) -> Window:
         rps=answered / plan.seconds,
         requests=answered,
         cpu_us_per_request=own_ns / 1e3 / sent.sent,
+        server_us_per_request=server_ns / 1e3 / sent.sent,
         busiest_worker_share=max([each.cpu_share for each in spread] or [counts["cpu_share"]]),
-        processes_share=own_ns / length_ns,
         server_share=server_ns / length_ns,
         machine_share=shares["busy_share"] + shares["steal_share"],
         ours_share=(own_ns + server_ns) / length_ns / (os.cpu_count() or 1),
@@ -220,14 +238,13 @@ def _answered(path: Path, from_ns: int, seconds: float) -> int:
     return int((among(table["phase"], MEASURED) & (table["ended_ns"].to_numpy() <= from_ns + seconds * 1e9)).sum())
 
 
-def figures(count: int, least: int, rounds: Sequence[dict[int, Window]]) -> dict[str, Any]:
-    """What so many workers did in all rounds, each figure with its ratio to that of the `least` of the same round."""
-    windows = [each[count] for each in rounds]
+def figures(windows: Sequence[Window], least: Sequence[Window]) -> dict[str, Any]:
+    """What so many workers did in all rounds, each figure with its ratio to that of the `least` in the same round."""
     found: dict[str, Any] = {}
-    for name in ("rps", "cpu_us_per_request", "computed_per_s"):
+    for name in ("rps", "cpu_us_per_request", "server_us_per_request", "computed_per_s"):
         values = [getattr(window, name) for window in windows]
-        ratios = [value / getattr(each[least], name) for value, each in zip(values, rounds, strict=True)]
-        found[name] = estimate(values) | {f"over_{least}": estimate(ratios)}
+        ratios = [value / getattr(other, name) for value, other in zip(values, least, strict=True)]
+        found[name] = estimate(values) | {"ratio": estimate(ratios)}
     return found | {"limited_by": limited_by(windows)}
 
 
@@ -244,17 +261,22 @@ def table(record: dict[str, Any]) -> str:
     """The record as text."""
     plan, cores = record["plan"], record["machine"]["cores"]
     how = f"{plan['rounds']} rounds of {plan['seconds']:g} s, {plan['users']} users, closed loop"
-    least = plan["counts"][0]
-    over = f"over {least}"
+    over = f"over {record['least']}"
     lines = [
         f"workers together, {how}, {cores} cores, 95 % intervals",
-        f"{'workers':>7} {'requests/s':>11} {over:>22} {'CPU us/request':>15} {over:>22} {f'computing {over}':>22}",
+        f"{'client':6} {'workers':>7} {'requests/s':>10} {over:>21} {'CPU us':>6} {over:>21} {'server':>6} "
+        f"{f'computing {over}':>21}",
     ]
-    for count, figures in record["workers"].items():
-        rps, cpu_us, computed = (figures[name] for name in ("rps", "cpu_us_per_request", "computed_per_s"))
-        ratios = [f"{_told(each[f'over_{least}']):>22}" for each in (rps, cpu_us, computed)]
-        lines.append(f"{count:>7} {rps['value']:11,.0f} {ratios[0]} {cpu_us['value']:15,.0f} {ratios[1]} {ratios[2]}")
-    lines += [f"full with {count}: {figures['limited_by']}" for count, figures in record["workers"].items()]
+    named = [(client, count, found) for client, each in record["clients"].items() for count, found in each.items()]
+    for client, count, found in named:
+        rps, cpu_us, server_us, computed = (
+            found[name] for name in ("rps", "cpu_us_per_request", "server_us_per_request", "computed_per_s")
+        )
+        lines.append(
+            f"{client:6} {count:>7} {rps['value']:10,.0f} {_told(rps['ratio']):>21} {cpu_us['value']:6.0f} "
+            f"{_told(cpu_us['ratio']):>21} {server_us['value']:6.1f} {_told(computed['ratio']):>21}"
+        )
+    lines += [f"full, {client} with {count}: {found['limited_by']}" for client, count, found in named]
     return "\n".join(lines)
 
 
@@ -274,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = Plan(tuple(count for count in (1, 2, 4, 8) if count <= max(2, len(_cores()))))
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench_workers", description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="results/bench-workers.json", help="where the figures go")
+    parser.add_argument("--clients", type=_names, default=plan.clients, help=f"of {', '.join(CLIENTS)}")
     parser.add_argument("--counts", type=_counts, default=plan.counts, help="numbers of workers, the first to compare")
     parser.add_argument("--rounds", type=int, default=plan.rounds, help="how often every number is measured")
     parser.add_argument("--seconds", type=float, default=plan.seconds, help="of each window")
@@ -284,6 +307,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 if __name__ == "__main__":
