@@ -262,11 +262,8 @@ def table(record: dict[str, Any]) -> str:
     plan, cores = record["plan"], record["machine"]["cores"]
     how = f"{plan['rounds']} rounds of {plan['seconds']:g} s, {plan['users']} users, closed loop"
     over = f"over {record['least']}"
-    lines = [
-        f"workers together, {how}, {cores} cores, 95 % intervals",
-        f"{'client':6} {'workers':>7} {'requests/s':>10} {over:>21} {'CPU us':>6} {over:>21} {'server':>6} "
-        f"{f'computing {over}':>21}",
-    ]
+    head = f"{'client':6} {'workers':>7} {'requests/s':>10} {over:>21} {'CPU us':>6} {over:>21} {'server':>6} "
+    lines = [f"workers together, {how}, {cores} cores, 95 % intervals", head + f"{f'computing {over}':>21}"]
     named = [(client, count, found) for client, each in record["clients"].items() for count, found in each.items()]
     for client, count, found in named:
         rps, cpu_us, server_us, computed = (
