@@ -9,12 +9,12 @@ OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHAR
         TOKEN_TTL_S PERSISTENCE CLUSTER_COPIES REPLICA_CPUS STORE_CPUS STORE_RTT_MS WORK_MS WORK_CPU_MS HASH_COST \
         LIFE_S
 AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT \
-        MAX_IN_FLIGHT USERS THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS \
+        MAX_IN_FLIGHT USERS WORKERS REMOTE_WORKERS THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS \
         LOG_OUTS LOG_OUT_RATE LOG_OUTS_WITHIN_S AT_ONCE OBSERVE_S OTHERS_ON COUNTS LOOKUPS IDLE_S EXPIRING SLO \
         RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
+.PHONY: help bench reference bench-auth bench-generator bench-workers worker bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -47,6 +47,15 @@ bench-auth: contestants ## cost of authentication by itself, beside Flask-Sessio
 
 bench-generator: .venv/.installed ## what the generator itself costs, beside stock Locust and wrk (where installed)
 	@$(PY) -m loadtests.bench_generator --out $(or $(RESULTS),results)/bench-generator.json
+
+bench-workers: .venv/.installed ## what several Locust workers send together, beside one: ROUNDS= COUNTS=1,2,4 SECONDS= CLIENTS=
+	@$(PY) -m loadtests.bench_workers --out $(or $(RESULTS),results)/bench-workers.json \
+	    $(foreach option,ROUNDS COUNTS SECONDS CLIENTS,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) '$($(option))'))
+
+worker: .venv/.installed ## send a part of what `make bench REMOTE_WORKERS=` of another host asks for: AUTHSCALE_MASTER=10.0.0.5
+	@test -n '$(AUTHSCALE_MASTER)' || { echo 'authscale: make worker AUTHSCALE_MASTER=10.0.0.5, as on the host of make bench' >&2; exit 2; }
+	@while :; do GEVENT_BACKEND=select $(PY) -m locust -f - --worker --loglevel WARNING \
+	    --master-host $(firstword $(subst :, ,$(AUTHSCALE_MASTER))) --master-port $(or $(word 2,$(subst :, ,$(AUTHSCALE_MASTER))),5557); sleep 1; done
 
 bench-analysis: .venv/.installed ## time and memory of a report over 10 million synthetic samples
 	@$(PY) -m analysis.bench_analysis --out $(or $(RESULTS),results)/bench-analysis.json

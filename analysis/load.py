@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -255,7 +256,9 @@ def _trial(path: Path) -> Trial:
 def read_samples(trial: Trial, columns: Sequence[str] = tuple(contract.SCHEMA.names)) -> pa.Table:
     """Return the named columns of every sample of a trial, the files of several generator processes put together.
 
-    Columns, units and types are those of `loadtests.samples.SCHEMA`. Text stays in dictionaries, one per chunk and not
+    Columns, units and types are those of `loadtests.samples.SCHEMA`. Times of several workers are each since the start
+    of the measured phase by the worker's own clock, laid onto the trial's (`measured_from_ns`): no clock is taken from
+    another. Text stays in dictionaries, one per chunk and not
     alike: `loadtests.samples.among` and `counts` read them. Raw samples are merged here, before any quantile is taken:
     quantiles of parts do not average to the quantile of the whole.
     """
@@ -264,7 +267,28 @@ def read_samples(trial: Trial, columns: Sequence[str] = tuple(contract.SCHEMA.na
         raise RunError(
             "samples.parquet is missing", where=trial.folder, hint="delete that trial's folder and run again"
         )
-    return pa.concat_tables([_read_parquet(path, columns) for path in paths])
+    began_ns = {
+        f"samples-{each['worker']}.parquet": each["measured_from_ns"] for each in trial.generator.get("workers", ())
+    }
+    tables = []
+    for path in paths:
+        table = _read_parquet(path, columns)
+        if path.name in began_ns and trial.measured_from_ns is not None:
+            table = _moved(table, trial.measured_from_ns - began_ns[path.name])
+        tables.append(table)
+    return pa.concat_tables(tables)
+
+
+_TIMES = ("due_ns", "started_ns", "first_byte_ns", "ended_ns")
+
+
+def _moved(table: pa.Table, by_ns: int) -> pa.Table:
+    """Return the samples with their times moved; a 0 is no time, but says that there was none."""
+    for name in set(_TIMES) & set(table.column_names):
+        times = np.asarray(table[name].to_numpy())
+        moved = pa.array(np.where(times == 0, 0, times + by_ns), pa.int64())
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), moved)
+    return table
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:

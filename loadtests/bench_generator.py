@@ -141,7 +141,7 @@ def _record(plan: Plan, rounds: Rounds) -> dict[str, Any]:
     for kind in kinds:
         windows = [each[kind] for each in rounds]
         contestants.setdefault(kind[0], {})[kind[1]] = {
-            name: _estimate([figure(window) for window in windows]) for name, figure in _figures(*kind).items()
+            name: estimate([figure(window) for window in windows]) for name, figure in _figures(*kind).items()
         }
     ratios = {
         f"{name}_vs_fasthttp": {
@@ -196,10 +196,10 @@ def _figures(name: str, model: str) -> dict[str, Callable[[Window], float]]:
 def _ratio(
     rounds: Rounds, over: tuple[str, str], under: tuple[str, str], figure: Callable[[Window], float]
 ) -> dict[str, Any]:
-    return _estimate([figure(each[over]) / figure(each[under]) for each in rounds])
+    return estimate([figure(each[over]) / figure(each[under]) for each in rounds])
 
 
-def _estimate(values: Sequence[float]) -> dict[str, Any]:
+def estimate(values: Sequence[float]) -> dict[str, Any]:
     """The geometric mean over rounds with Student's t interval on the logarithms; no interval for one round."""
     logs = [math.log(max(value, 1e-9)) for value in values]
     mean = sum(logs) / len(logs)

@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     option("--think", type=float, dest="think_s", help="mean think time of a user in a closed loop, seconds")
     option("--arrivals", help=f"when requests are due: {', '.join(PROCESSES)}")
     option("--client", help=f"what sends: {', '.join(CLIENTS)}")
+    option("--workers", type=int, help="Locust workers that send, each a process of its own here (default: 1)")
+    option("--remote-workers", type=int, help="workers that are started by hand on other hosts (docs/distributed.md)")
     option("--users", type=int, help="virtual users, each on one connection")
     option("--duration", type=float, dest="duration_s", help="seconds measured per trial")
     option("--warmup", type=float, dest="warm_up_s", help="seconds before them: one round of warm-up")

@@ -31,6 +31,9 @@ class Load:
 
     A warm-up is one round of `warm_up_s`, and others until it is steady or `warm_up_max_s` is spent (0: not judged,
     which is how older runs were warmed up).
+
+    It is sent by `workers` processes of this host and `remote_workers` of others, between which users are shared out;
+    by one of this host without a master.
     """
 
     scenario: str
@@ -46,6 +49,18 @@ class Load:
     steps: int = 0
     think_s: float = 0.0
     warm_up_max_s: float = 0.0
+    workers: int = 1
+    remote_workers: int = 0
+
+    @property
+    def every_worker(self) -> int:
+        """Locust processes that send."""
+        return self.workers + self.remote_workers
+
+    @property
+    def spread(self) -> bool:
+        """Whether there is a master."""
+        return self.every_worker > 1 or self.remote_workers > 0
 
     @property
     def most_warm_up_s(self) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loadtests.gates import MAX_GENERATOR_CPU_SHARE, MAX_STEAL_SHARE, Sent
@@ -15,9 +16,13 @@ MAX_LATENESS_MS = 25.0
 """A tenth of the windows in which a fault is looked at; what it moves is in no response time."""
 
 
-def before_the_fault(path: Path, fault_ns: int) -> dict[str, int]:
-    """Outcomes of the measured requests that were answered before the fault. Raises OSError or pyarrow.ArrowInvalid."""
-    table = pq.read_table(path, columns=["ended_ns", "phase", "outcome"])
+def before_the_fault(files: Sequence[Path], fault_ns: int) -> dict[str, int]:
+    """Outcomes of the measured requests that were answered before the fault, by the clock of all processes of a host.
+
+    Raises OSError or pyarrow.ArrowInvalid.
+    """
+    columns = ["ended_ns", "phase", "outcome"]
+    table = pa.concat_tables([pq.read_table(path, columns=columns) for path in files])
     early = table["ended_ns"].to_numpy() < fault_ns
     return counts(table["outcome"], among(table["phase"], MEASURED) & early)
 

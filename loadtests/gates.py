@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loadtests.accuracy import Counts, false_accepts
@@ -61,11 +62,13 @@ def against_link(asked_ms: float, added_ms: float | None) -> list[str]:
     return [f"link off: a round trip of {added_ms:.2f} ms where {asked_ms:g} ms were asked"]
 
 
-def read_sent(path: Path) -> Sent:
-    """Count the samples of one trial. Raises OSError or pyarrow.ArrowInvalid on a missing or broken file."""
-    table = pq.read_table(
-        path, columns=["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "operation", "outcome"]
-    )
+def read_sent(*paths: Path) -> Sent:
+    """Count the samples of one trial, of all its files together.
+
+    Raises OSError or pyarrow.ArrowInvalid on a missing or broken file.
+    """
+    columns = ["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "operation", "outcome"]
+    table = pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
     measured, outcome = among(table["phase"], MEASURED), table["outcome"]
     unsent = among(outcome, DROPPED)
     was_sent = measured & ~unsent
@@ -87,6 +90,11 @@ def read_sent(path: Path) -> Sent:
         response_p99_ms=_quantile(response_ms, 0.99),
         by_operation=counts_by(table["operation"], outcome, measured),
     )
+
+
+def lateness_limit_ms(response_p99_ms: float) -> float:
+    """How late a generator may be at p99 where that is the p99 of its response times."""
+    return max(MAX_LATENESS_SHARE * response_p99_ms, HARMLESS_LATENESS_MS)
 
 
 def reasons_against(
@@ -116,7 +124,7 @@ def reasons_against(
 
     """
     warmed = warm_up or {"steady": None, "seconds": 0, "rounds": 0}
-    limit_ms = max(MAX_LATENESS_SHARE * sent.response_p99_ms, HARMLESS_LATENESS_MS)
+    limit_ms = lateness_limit_ms(sent.response_p99_ms)
     wrong = {
         name: count
         for name, count in sent.outcomes.items()

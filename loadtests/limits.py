@@ -63,10 +63,12 @@ def busy(components: Mapping[str, Mapping[str, Any]], seconds: float, server_cor
 def others_share(record: Mapping[str, Any], seconds: float, machine_cores: int) -> float:
     """Return the share of the machine that was taken by what belongs to neither the servers nor the generator.
 
-    `record` is as trial.json; its generator's share is of one core over the same `seconds`.
+    `record` is as trial.json; its generator's share is of one core over the same `seconds`, of several workers that of
+    all that run here.
     """
     servers = float(sum(part["cpu_ns"] for part in record["components"].values())) / 1e9 / seconds
-    ours = servers + float(record["generator"]["cpu_share"])
+    generator = record["generator"]
+    ours = servers + float(generator.get("here_cpu_share", generator["cpu_share"]))
     return max(0.0, float(record["machine"]["busy_share"]) - ours / machine_cores)
 
 

@@ -20,10 +20,10 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests import arrivals, control, pacing
+from loadtests import arrivals, conductor, control, pacing, worker_link
 from loadtests.acknowledged import Loss
 from loadtests.client import CLIENTS
-from loadtests.phases import Phase, Phases
+from loadtests.phases import Phase, Phases, WarmUp
 from loadtests.rates import Rate
 from loadtests.recorder import Recorder
 
@@ -56,14 +56,22 @@ class Shared:
     def __init__(self, environment: Environment, users: int) -> None:
         options: Any = environment.parsed_options
         folder = os.environ.get(control.VARIABLE)
-        self.folder = Path(folder) if folder else None
+        self._link = worker_link.link_of(environment)
+        self.share = self._link.share() if self._link else None
+        self.channel: control.Channel | None = control.FolderChannel(Path(folder)) if folder else None
+        if self._link:
+            self.channel = self._link if self.share and self.share.harness else None
+            users = self.share.users if self.share else users
         self.options = options
         self.users = users
         self.closed = options.model == pacing.CLOSED
         self.in_flight = pacing.InFlight(options.max_in_flight)
         self.keeps_samples = bool(options.samples)  # by hand, a load that goes on for hours must not fill the memory
         self.recorder = Recorder()
-        self.phases = Phases(users, options.warm_up, options.duration, self.folder, options.warm_up_max)
+        self.phases = Phases(
+            self.share.own if self.share else users, options.warm_up, options.duration, self.channel,
+            options.warm_up_max, self._link.judge if self._link else WarmUp.judge,
+        )  # fmt: skip
         self.host = environment.host or ""
         self.authority: Path | None = Path(options.authority) if options.authority else None
         self.next_user = 0
@@ -72,9 +80,9 @@ class Shared:
         gevent.spawn(self.phases.conduct, self._started, self._finish)
 
     def number(self) -> int:
-        """The next user's number."""
+        """The next user's number, among those of all processes."""
         self.next_user += 1
-        return self.next_user - 1
+        return self.share.number(self.next_user - 1) if self.share else self.next_user - 1
 
     def pace(self, phase: Phase, user: int) -> Iterator[float]:
         """Think times of a closed loop, else due times since the phase began, in seconds; a warm-up has no ramp."""
@@ -90,23 +98,34 @@ class Shared:
         """What the harness is told of the phases, for trial.json."""
         return {
             "measured_from_ns": self.phases.measured.start_ns,
+            "cpu_share": self.phases.measured.cpu_share,
             "warm_up": self.phases.warmed.as_dict(),
             "losses": [loss.as_dict() for loss in self.losses],
         }
+
+    def write_samples(self) -> None:
+        """Write them to the file that the options name; where they name none, nothing. Raises OSError."""
+        if not self.keeps_samples:
+            return
+        path = Path(self.options.samples)
+        # by hand, of several workers on one host
+        self.recorder.write(path.with_stem(f"{path.stem}-{self.share.place}") if self.share else path)
 
     def _started(self, phase: Phase, text: str) -> None:
         if phase is self.phases.login and text:
             self.host, _, authority = text.partition(" ")
             self.authority = Path(authority) if authority else None
         # the mix of a phase does not depend on how many rounds of warm-up came before it
-        random.seed(repr((self.options.arrival_seed, phase.name)))
+        random.seed(repr((self.options.arrival_seed, phase.name, *([self.share.place] if self.share else []))))
         # what the start-up left behind is not collected in the middle of a request
         gc.collect()
         gc.freeze()
 
     def _finish(self) -> None:
         runner = self._environment.runner
-        if runner is not None:
+        if self._link and self.share:  # the master ends its workers
+            self._link.hand_over(self.recorder, self.share.place, {**self.record(), "users": self.share.own})
+        elif runner is not None:
             runner.quit()
 
 
@@ -122,6 +141,7 @@ _of_environment: WeakKeyDictionary[Environment, Shared] = WeakKeyDictionary()
 @events.test_start.add_listener
 def _start(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
+        conductor.share_out(environment, environment.runner)
         return
     options: Any = environment.parsed_options
     runner: Any = environment.runner
@@ -134,11 +154,10 @@ def _start(environment: Environment, **_: Any) -> None:
 @events.quitting.add_listener
 def _write_samples(environment: Environment, **_: Any) -> None:
     shared = _of_environment.get(environment)
-    if shared is None:
+    if shared is None or (shared.channel and shared.share):  # a worker's are handed over by then
         return
-    if shared.keeps_samples:
-        shared.recorder.write(Path(shared.options.samples))
-    if shared.folder:
+    shared.write_samples()
+    if shared.channel:
         total = environment.stats.total
         counts = {"requests": total.num_requests, "failures": total.num_failures, **shared.record()}
-        control.give(shared.folder, control.COUNTS, json.dumps(counts))
+        shared.channel.give(control.COUNTS, json.dumps(counts))

@@ -17,6 +17,7 @@ REQUIRED: dict[str, type | tuple[type, ...]] = {
 OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "model": str, "rate_rps": (int, float), "arrivals": str, "max_in_flight": int, "ramp_to_rps": (int, float),
     "steps": int, "think_s": (int, float), "warm_up_max_s": (int, float), "client": str,
+    "workers": int, "remote_workers": int,
 }  # fmt: skip
 """Keys of [load] in an experiment's file."""
 
@@ -27,7 +28,9 @@ _KNOBS = {
     "warm_up_max_s": "warmup-max",
 }  # fmt: skip
 _WARM_UP_MAX_S = 3.0
-_MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_STEPS = 100_000, 20_000, 86_400, 100
+_MAX_RATE_RPS, _MAX_USERS, _MAX_SECONDS, _MAX_STEPS = 1_000_000, 20_000, 86_400, 100
+_MAX_WORKERS = 256
+_OF_BOTH = ("warm_up_max_s", "client", "workers", "remote_workers")
 
 
 def load_of(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Load:
@@ -47,9 +50,10 @@ def load_of(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Load:
             instead = "USERS and THINK make its load" if model == CLOSED else "RATE makes its load, or MODEL=closed"
             raise SpecError(f"{_KNOBS.get(key, key)} has no meaning in {_A[model]} loop: leave it out; {instead}")
     of_model = _OF_CLOSED if model == CLOSED else _OF_OPEN
-    load = {key: value for key, value in section.items() if key in {*REQUIRED, "warm_up_max_s", "client", *of_model}}
+    load = {key: value for key, value in section.items() if key in {*REQUIRED, *_OF_BOTH, *of_model}}
     _above_0("duration", load["duration_s"], _MAX_SECONDS)
-    in_range("users", load["users"], 1, _MAX_USERS)
+    every = _every_worker(load)
+    in_range("users", load["users"], every, _MAX_USERS * every)
     one_of("client", load.get("client", CLIENTS[0]), CLIENTS)
     _warm_up(load)
     if model == CLOSED:
@@ -74,6 +78,17 @@ def _open(load: Mapping[str, Any]) -> None:
         in_range("steps", steps, 2, _MAX_STEPS)
         if not ramp_to:
             raise SpecError("steps lead somewhere: name the rate of the last one with RAMP_TO")
+
+
+def _every_worker(load: Mapping[str, Any]) -> int:
+    here, elsewhere = load.get("workers", 1), load.get("remote_workers", 0)
+    in_range("workers", here, 0, _MAX_WORKERS)
+    in_range("remote-workers", elsewhere, 0, _MAX_WORKERS)
+    if not here + elsewhere:
+        raise SpecError("somebody must send: workers and remote-workers are both 0")
+    if here + elsewhere > 1 and load.get("max_in_flight"):
+        raise SpecError("max-in-flight counts the requests of one process, and workers are several: leave one out")
+    return int(here + elsewhere)
 
 
 def _warm_up(load: dict[str, Any]) -> None:

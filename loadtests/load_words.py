@@ -15,12 +15,17 @@ def is_closed(load: Mapping[str, Any]) -> bool:
 
 def of(load: Mapping[str, Any]) -> str:
     """`open loop, 250 requests/s by 50 users, Poisson arrivals`, `closed loop, 50 users, think time 0.1 s`."""
-    users = f"{load.get('users')} user{'' if load.get('users') == 1 else 's'}"
+    users = f"{load.get('users')} user{'' if load.get('users') == 1 else 's'}{_on_workers(load)}"
     if is_closed(load):
         think_s = load.get("think_s") or 0
         return f"closed loop, {users}, " + (f"think time {think_s:g} s" if think_s else "no think time")
     capped = f", at most {load['max_in_flight']} in flight" if load.get("max_in_flight") else ""
     return f"open loop, {rate(load)} by {users}, {str(load.get('arrivals')).capitalize()} arrivals{capped}"
+
+
+def _on_workers(load: Mapping[str, Any]) -> str:
+    count = load.get("workers", 1) + load.get("remote_workers", 0)
+    return f" on {count} workers" if count > 1 else ""
 
 
 def rate(load: Mapping[str, Any]) -> str:

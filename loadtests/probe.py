@@ -15,6 +15,7 @@ from loadtests.experiment import Load
 from loadtests.samples import OK
 from loadtests.slo import Slo
 from loadtests.stage import Stage, Surroundings, generator_for, record_of
+from loadtests.workers import reasons_against, workers_of
 from topology.local import RunningTopology
 
 CLEAR = 2.0
@@ -63,18 +64,20 @@ class Prober:
             after = stage.read()
             counts = generator.finish()
         self.servers.check()
-        sent, topology = gates.read_sent(generator.samples), self.servers.topology
-        record = record_of(stage, topology, before, after, counts, sent)
+        files, topology = generator.sample_files, self.servers.topology
+        sent, spread = gates.read_sent(*files), workers_of(counts, files)
+        record = record_of(stage, topology, before, after, counts, sent, spread)
         seconds, cores = after.at_s - before.at_s, len(self.around.cores.servers)
         found = limits.busy(record["components"], seconds, cores)
-        figure_ms = self.slo.reads(generator.samples)
+        figure_ms = self.slo.reads(*files)
         kept = {
             "figure_ms": figure_ms if sent.outcomes.get(OK) else None,
             **{name: record[name] for name in _KEPT},
             "busy": [each.as_dict() for each in found],
             "others_share": limits.others_share(record, seconds, psutil.cpu_count() or 1),
         }
-        against = unjudged(kept, self.slo)
+        amiss = reasons_against(spread, locust=counts["requests"], cores=generator.core_count, late=False)
+        against = unjudged(kept, self.slo) or next(iter(amiss), None)
         return {
             "outcome": UNJUDGED if against else outcome(sent, figure_ms, self.slo), "unjudged_because": against, **kept
         }  # fmt: skip

@@ -10,14 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import load_words, provenance
+from loadtests import load_words, provenance, remote
 from loadtests.experiment import Cell, Experiment
+from loadtests.generator import WorkerLostError
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
-from loadtests.trial import finished_trial, run_trial
+from loadtests.trial import finished_trial, lost, run_trial
 from servers import stores
 from topology import cgroups, cpu, quota
 from topology.backing import binary_names
@@ -39,8 +40,9 @@ def begun(folder: Path) -> Experiment:
 
 
 def check_quotas(experiment: Experiment) -> None:
-    """Refuse a quota that this machine cannot give, before anything starts. Raises SetupError."""
-    cores = cpu.divide_cores().servers
+    """Refuse quotas and an address that this machine cannot give, before anything starts. Raises SetupError."""
+    remote.check(experiment.load)
+    cores = cpu.divide_cores(max(1, experiment.load.workers)).servers
     for cell in experiment.cells:
         try:
             quota.check(cell.topology.every_option, cores)
@@ -53,7 +55,7 @@ def run_experiment(
 ) -> int:
     """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
     check_quotas(experiment)
-    software, cores = provenance.software(binaries_of(experiment)), cpu.divide_cores()
+    software, cores = provenance.software(binaries_of(experiment)), cpu.divide_cores(max(1, experiment.load.workers))
     machine = provenance.machine(cores)
     if resumed is None:
         folder = make_run_folder(results, experiment, name)
@@ -122,7 +124,10 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
         for position, cell in waiting:
             trial = partial(run_one, around, cell, number, position, partial(shown.doing, number, cell.id))
             record = finished_trial(around, cell, number) if attempt == 1 else None
-            record = record or trial()
+            try:
+                record = record or trial()
+            except WorkerLostError as error:
+                record = lost(around, cell, number, position, error)
             if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
                 again.append((position, cell))
             else:

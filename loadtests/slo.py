@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -43,13 +44,13 @@ class Slo:
         share = QUANTILES[self.figure]
         return float(response_ms.mean()) if share is None else float(np.quantile(response_ms, share))
 
-    def reads(self, samples: Path) -> float:
-        """The figure over the measured requests of a file of samples that were answered rightly, ms.
+    def reads(self, *samples: Path) -> float:
+        """The figure over the measured requests of all files of samples that were answered rightly, ms.
 
         Response time counts from the due time where the user was busy then, as everywhere. Raises OSError.
         """
         columns = ["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "outcome"]
-        table = pq.read_table(samples, columns=columns)
+        table = pa.concat_tables([pq.read_table(path, columns=columns) for path in samples])
         counted = among(table["phase"], MEASURED) & among(table["outcome"], OK)
         due, started, ended = (table[name].to_numpy()[counted] for name in ("due_ns", "started_ns", "ended_ns"))
         since = np.where(table["user_was_busy"].to_numpy()[counted], due, started)

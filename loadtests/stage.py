@@ -7,19 +7,20 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from loadtests import accuracy, control, gates, machine
+from loadtests import accuracy, control, gates, machine, remote, workers
 from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
 from loadtests.run_folder import write_json
 from loadtests.verify import VerificationError
+from loadtests.workers import Worker
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
@@ -67,7 +68,7 @@ def fresh_folder(around: Surroundings, cell: Cell, block: int) -> tuple[Path, li
     Raises OSError.
     """
     folder = around.folder(cell, block)
-    earlier = _reasons_against_earlier(folder)
+    earlier = reasons_against_earlier(folder)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "logs").mkdir(parents=True)
     return folder, earlier
@@ -96,12 +97,14 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
 
     Raises ComponentError, NoFreePortError, BinaryError.
     """
+    beyond: dict[str, Any] = {"also_on": remote.address()[0]} if around.experiment.load.remote_workers else {}
     with running(
         cell.topology,
         around.accounts,
         logs=folder / "logs",
         reaper=around.reaper,
         cores=around.cores.servers,
+        **beyond,
     ) as servers:
         try:
             yield servers
@@ -153,13 +156,18 @@ class Stage:
 
 
 def record_of(
-    stage: Stage, topology: Topology, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent
-) -> dict[str, Any]:
-    """What trial.json says of a measured phase between two readings; `counts` is what the generator said in the end."""
+    stage: Stage, topology: Topology, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent,
+    spread: Sequence[Worker] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """What trial.json says of a measured phase between two readings; `counts` is what the generator said in the end.
+
+    `spread` are its workers, where it was several processes: then each has used its own share of a core.
+    """
     load = stage.load
     length_s = after.at_s - before.at_s
     balanced = {name: after.balancer[name] - before.balancer[name] for name in after.balancer}
-    cpu_share = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / length_s
+    here = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / length_s
+    cpu_share = max((each.cpu_share for each in spread), default=here)
     shares = after.machine.since(before.machine)
     reasons = gates.reasons_against(
         sent,
@@ -172,6 +180,8 @@ def record_of(
         closed=load.model == CLOSED,
         warm_up=counts["warm_up"],
     )
+    cores = stage.generator.core_count
+    reasons += workers.reasons_against(spread, locust=counts["requests"], cores=cores, late=load.model != CLOSED)
     return {
         "format": FORMAT,
         "valid": not reasons,
@@ -193,6 +203,7 @@ def record_of(
             "users": load.users,
             "locust_requests": counts["requests"],
             "locust_failures": counts["failures"],
+            **workers.as_dict(spread, here),
         },
         "machine": shares,
         "components": _components(before, after, stage.servers.kinds()),
@@ -232,7 +243,7 @@ def refusals_expected(topology: Topology) -> bool:
     return topology.replicas > 1 and (topology.lags or lost)
 
 
-def _reasons_against_earlier(folder: Path) -> list[str] | None:
+def reasons_against_earlier(folder: Path) -> list[str] | None:
     """Why the attempt before this one does not count, kept beside the folder in case this one is interrupted."""
     kept, trial = folder.with_name(f"{folder.name}.earlier.json"), folder / "trial.json"
     if trial.exists():

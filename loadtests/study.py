@@ -9,6 +9,7 @@ An experiment file names one in `[study]` as `kind`, and gives its settings besi
     check(study, topologies, load)  # may be left out; raises SpecError for what cannot be run as asked
     run_trial(around, cell, block, position, doing) -> dict  # as `loadtests.trial.run_trial`, which is the usual one
     check_load(load) -> None  # only where it cannot do with every load: raises SpecError
+    GENERATOR: bool  # its load is `loadtests.generator`'s, so that several workers can send it; may be left out: False
 
 What it found stands in trial.json under `study`; what is learned from that is a file in `analysis/sections/`.
 """
@@ -74,8 +75,12 @@ class Study:
 
 def check_load(study: Study, load: Any) -> None:
     """Raise SpecError where the study cannot do with this `loadtests.experiment.Load`."""
-    check = None if study.kind == USUAL else getattr(module(study.kind), "check_load", None)
-    if check:
+    if study.kind == USUAL:
+        return
+    found = module(study.kind)
+    if load.spread and not getattr(found, "GENERATOR", False):
+        raise SpecError(f"workers send nothing in the study {study.kind}, which asks by itself: leave workers out")
+    if check := getattr(found, "check_load", None):
         check(load)
 
 

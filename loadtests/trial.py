@@ -7,10 +7,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from loadtests import gates
+from loadtests import gates, workers
 from loadtests.experiment import Cell
+from loadtests.generator import WorkerLostError
 from loadtests.run_folder import write_json
-from loadtests.stage import Stage, Surroundings, fresh_folder, generator_for, record_of, serving
+from loadtests.stage import (
+    Stage,
+    Surroundings,
+    fresh_folder,
+    generator_for,
+    reasons_against_earlier,
+    record_of,
+    serving,
+    unloaded_record,
+)
 from loadtests.verify import verify
 from topology.links import rtt_ms
 
@@ -46,7 +56,9 @@ def run_trial(
         counts = generator.finish()
         servers.check()
         doing("writing")
-        record = record_of(stage, cell.topology, before, after, counts, gates.read_sent(generator.samples))
+        files = generator.sample_files
+        spread = workers.workers_of(counts, files)
+        record = record_of(stage, cell.topology, before, after, counts, gates.read_sent(*files), spread)
     if record["store"] and empty:
         record["store"]["memory_bytes_before_login"] = empty.memory_bytes
     record |= {
@@ -66,6 +78,13 @@ def finish(
     record = {**record, "cell": cell.id, "block": block, "position": position, "earlier_attempt": earlier}
     write_json(around.folder(cell, block) / "trial.json", record)
     return record
+
+
+def lost(around: Surroundings, cell: Cell, block: int, position: int, error: WorkerLostError) -> dict[str, Any]:
+    """Write trial.json of a trial that lost a worker, which is invalid; returns what it holds. Raises OSError."""
+    earlier = reasons_against_earlier(around.folder(cell, block))
+    record = {**unloaded_record(), "invalid_reasons": [str(error)], "seconds": {}}
+    return finish(around, cell, block, position, earlier, record)
 
 
 def finished_trial(around: Surroundings, cell: Cell, block: int) -> dict[str, Any] | None:

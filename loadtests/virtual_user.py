@@ -189,7 +189,7 @@ class VirtualUser(User):
         """Tell the warm-up how long an answer took, by the same rule as the samples: since due if the user was busy."""
         if self._phase.name == samples.WARM_UP and answer.failure is None:
             since_ns = self._due_ns if self._was_busy else answer.started_ns
-            self.shared.phases.warmed.saw(self._due_ns, max(1, answer.ended_ns - since_ns))
+            self.shared.phases.warmed.saw(self._due_ns - self._phase.start_ns, max(1, answer.ended_ns - since_ns))
 
     def _send(
         self,

@@ -59,6 +59,7 @@ class Front:
         runtime: a folder of this topology's own with a short path, removed with it.
         certificate: key and certificate (PEM) with which clients are spoken to in TLS; None for plain HTTP.
         beside: pages of the same origin; HAProxy alone serves them.
+        also_on: an address on which it listens beside loopback; empty for none.
 
     """
 
@@ -69,6 +70,7 @@ class Front:
     runtime: Path
     certificate: Path | None = None
     beside: Beside | None = None
+    also_on: str = ""
 
 
 @dataclass(frozen=True)

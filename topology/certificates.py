@@ -25,15 +25,16 @@ class Certificate:
     authority: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """ECDSA P-256, for 127.0.0.1 and localhost. Raises OSError."""
+def make_certificate(folder: Path, also_on: str = "") -> Certificate:
+    """ECDSA P-256, for 127.0.0.1, localhost and the address `also_on`. Raises OSError."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _builder("authscale, this run alone", "authscale, this run alone", authority_key.public_key())
     authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     authority = authority.add_extension(_usage(signs=True), critical=True)
     signed_authority = authority.sign(authority_key, hashes.SHA256())
     leaf = _builder("localhost", "authscale, this run alone", key.public_key())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
+    addresses = [LOOPBACK, *([also_on] if also_on else [])]
+    names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(each)) for each in addresses)]
     leaf = leaf.add_extension(x509.SubjectAlternativeName(names), critical=False)
     leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     leaf = leaf.add_extension(_usage(signs=False), critical=True)

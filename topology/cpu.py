@@ -81,14 +81,18 @@ class Cores:
         return {"servers": sorted(self.servers), "generator": sorted(self.generator)}
 
 
-def divide_cores() -> Cores:
-    """The last core for the generator and the rest for the servers, where there are two or more."""
+def divide_cores(generators: int = 1) -> Cores:
+    """The last core for the generator and the rest for the servers, where there are two or more.
+
+    A generator of several processes has a core for each, as long as one is left to the servers.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return Cores(frozenset(), frozenset())
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:  # noqa: PLR2004 - one core cannot be divided
         return Cores(frozenset(), frozenset())
-    return Cores(frozenset(cores[:-1]), frozenset(cores[-1:]))
+    own = min(generators, len(cores) - 1)
+    return Cores(frozenset(cores[:-own]), frozenset(cores[-own:]))
 
 
 @contextlib.contextmanager

@@ -75,11 +75,12 @@ def make_secret(path: Path) -> None:
 @contextlib.contextmanager
 def running(
     topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset(),
-    beside: Beside | None = None,
+    beside: Beside | None = None, also_on: str = "",
 ) -> Iterator[RunningTopology]:  # fmt: skip
     """Start everything, wait for each probe, yield; stop in reverse whatever happens.
 
-    `beside` is what the balancer serves and tells besides (`topology.balancer.Beside`).
+    `beside` is what the balancer serves and tells besides (`topology.balancer.Beside`); `also_on` an address beside
+    loopback on which it listens, for clients of other hosts.
 
     Raises:
         ComponentError: a component did not start; nothing is left running.
@@ -89,7 +90,7 @@ def running(
     logs.mkdir(parents=True, exist_ok=True)
     for attempt in range(_TRIES):
         with contextlib.ExitStack() as stack:
-            started = RunningTopology(topology)
+            started = RunningTopology(topology, also_on)
             try:
                 _start_all(started, stack, accounts, logs, reaper, cores, beside)
             except ComponentError as error:
@@ -137,7 +138,7 @@ def _start_all(
         urls = _serve_links(started.links, start)
     settings = _settings(topology, accounts)
     if topology.tls:
-        started.certificate = make_certificate(folder)
+        started.certificate = make_certificate(folder, started.also_on)
     at = dict(zip(names, ports, strict=False))
     replicas = []
     for name in names:
@@ -147,7 +148,7 @@ def _start_all(
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
     certificate = started.certificate.server if started.certificate else None
-    front = Front(next(ports), at, topology.policy, logs, folder, certificate, beside)
+    front = Front(next(ports), at, topology.policy, logs, folder, certificate, beside, started.also_on)
     made = balancing(topology.balancer, front)
     started.put_before(made)
     start(made.component).wait_ready()

@@ -22,8 +22,9 @@ from topology.spec import SpecError, Topology, one_of
 class RunningTopology:
     """What has been started so far, leaves last."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, also_on: str = "") -> None:
         self.topology = topology
+        self.also_on = also_on
         self.running: list[RunningComponent] = []
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
@@ -33,8 +34,9 @@ class RunningTopology:
 
     @property
     def url(self) -> str:
-        """Of the balancer."""
-        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
+        """Of the balancer, at the address that other hosts reach where there is one."""
+        scheme, port = "https" if self.certificate else "http", self._of_kind("balancer")[0].component.port
+        return f"{scheme}://{self.also_on or LOOPBACK}:{port}"
 
     @property
     def authority(self) -> Path | None:

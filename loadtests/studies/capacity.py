@@ -43,6 +43,7 @@ SETTINGS = (
     Setting("confirm_s", "6", "seconds of the longer stage that confirms what was found", _seconds),
 )
 LOADS = False
+GENERATOR = True
 
 
 def cases(study: Study, topology: Topology) -> tuple[str, ...]:  # noqa: ARG001 - the seam's

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests import fault_gates, gates, machine
+from loadtests import fault_gates, gates, machine, workers
 from loadtests.experiment import Cell, Load
 from loadtests.fault_cases import FAULTS, Step, asked_for, cases_of, refuse_the_impossible
 from loadtests.fault_end import mended
@@ -55,6 +55,7 @@ SETTINGS = (
     Setting("fault_for", "2", "seconds until what is dead, frozen or cut off is put right", _seconds),
 )
 LOADS = False  # its samples are of broken servers: no figure of theirs stands beside a healthy cell's
+GENERATOR = True
 
 
 def cases(study: Study, topology: Topology) -> tuple[str, ...]:
@@ -74,6 +75,10 @@ def check(study: Study, topologies: Sequence[Topology], load: Load) -> None:
     if load.scenario != _SCENARIO:
         raise SpecError(
             f"scenario: only the users of {_SCENARIO} sign in again and miss a change, not {load.scenario}'s"
+        )
+    if load.remote_workers:
+        raise SpecError(
+            "remote-workers: a fault's time is this host's clock, and so must its requests' be: leave them out"
         )
     if load.model == CLOSED:
         raise SpecError("model: a closed loop waits with what is broken and so hides it; faults take the open model")
@@ -137,11 +142,12 @@ def _record(
 ) -> dict[str, Any]:
     """What trial.json says of the load; the figures of components are of no use where some of them died."""
     before, after = read
-    samples, load = stage.generator.samples, stage.load
-    sent = gates.read_sent(samples)
+    files, load = stage.generator.sample_files, stage.load
+    sent, spread = gates.read_sent(*files), workers.workers_of(counts, files)
     fault_ns = script.done[0].began_ns if script.done else time.monotonic_ns()
-    early = fault_gates.before_the_fault(samples, fault_ns)
-    cpu_share = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / (after.at_s - before.at_s)
+    early = fault_gates.before_the_fault(files, fault_ns)
+    here = (after.generator_cpu_ns - before.generator_cpu_ns) / 1e9 / (after.at_s - before.at_s)
+    cpu_share = max((each.cpu_share for each in spread), default=here)
     shares = after.machine.since(before.machine)
     reasons = fault_gates.reasons_against(
         sent,
@@ -152,6 +158,8 @@ def _record(
         locust=counts["requests"],
         warm_up=counts["warm_up"],
     )
+    cores = stage.generator.core_count
+    reasons += workers.reasons_against(spread, locust=counts["requests"], cores=cores, late=False)
     return unloaded_record() | {
         "valid": not reasons,
         "invalid_reasons": reasons,
@@ -171,6 +179,7 @@ def _record(
             "users": load.users,
             "locust_requests": counts["requests"],
             "locust_failures": counts["failures"],
+            **workers.as_dict(spread, here),
         },
         "machine": shares,
         "balancer": {"requests": {name: after.balancer[name] - before.balancer[name] for name in after.balancer}},

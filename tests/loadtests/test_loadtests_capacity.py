@@ -190,6 +190,8 @@ def test_what_neither_servers_nor_generator_took_is_others():
     record = {"components": parts, "generator": {"cpu_share": 0.3}, "machine": {"busy_share": 0.8}}
     assert others_share(record, 1.0, 2) == pytest.approx(0.8 - 0.45)
     assert others_share(record | {"machine": {"busy_share": 0.4}}, 1.0, 2) == 0
+    of_workers = record | {"generator": {"cpu_share": 0.3, "here_cpu_share": 0.5}}
+    assert others_share(of_workers, 1.0, 2) == pytest.approx(0.8 - 0.55)
 
 
 def test_a_search_takes_an_open_loop_of_one_rate_and_is_run_again_as_it_was():

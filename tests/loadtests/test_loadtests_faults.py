@@ -248,4 +248,5 @@ def test_only_measured_requests_that_ended_before_the_fault_are_before_it(tmp_pa
         made = pa.array(values, field.type.value_type if coded else field.type)
         columns[field.name] = made.dictionary_encode().cast(field.type) if coded else made
     samples.write(tmp_path / "samples.parquet", [pa.Table.from_arrays(list(columns.values()), schema=samples.SCHEMA)])
-    assert before_the_fault(tmp_path / "samples.parquet", 10) == {"ok": 2}
+    assert before_the_fault([tmp_path / "samples.parquet"], 10) == {"ok": 2}
+    assert before_the_fault([tmp_path / "samples.parquet"] * 2, 10) == {"ok": 4}  # of two workers

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import platform
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -82,8 +84,8 @@ def run(tmp_path: Path, reaper: Reaper) -> Iterator[Running]:
     begun, go = threading.Event(), threading.Event()
     replicas = [Replica(f"replica-{number}", begun, go) for number in range(3)]
 
-    def start(name: str, policy: str, *, tls: bool = False) -> SimpleNamespace:
-        certificate = make_certificate(tmp_path) if tls else None
+    def start(name: str, policy: str, *, tls: bool = False, also_on: str = "") -> SimpleNamespace:
+        certificate = make_certificate(tmp_path, also_on) if tls else None
         front = Front(
             free_ports(1)[0],
             {each.name: each.server_address[1] for each in replicas},
@@ -91,6 +93,7 @@ def run(tmp_path: Path, reaper: Reaper) -> Iterator[Running]:
             tmp_path,
             reaper.folder,
             certificate.server if certificate else None,
+            also_on=also_on,
         )
         front_of: Balancing = balancing(name, front)
         made.append(RunningComponent(front_of.component, tmp_path / f"{name}.log", reaper, frozenset()))
@@ -134,6 +137,17 @@ def test_turns_are_taken_by_request_and_counted_exactly(name: str, run: Running)
     opened = [len(replica.connections) for replica in running.replicas.values()]
     assert max(opened) <= 3, "connections to replicas are kept"
     client.close()
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="127.0.0.2 is an address of this host on Linux alone")
+@pytest.mark.parametrize("options", [{}, {"also_on": "127.0.0.2"}, {"also_on": "127.0.0.2", "tls": True}])
+@pytest.mark.parametrize("name", BALANCERS)
+def test_it_listens_on_loopback_and_where_it_is_told_to(name: str, options: dict[str, Any], run: Running):
+    running = run(name, "roundrobin", **options)
+    for host, heard in (("127.0.0.1", True), ("127.0.0.2", "also_on" in options)):
+        client = client_of(running.url.replace("127.0.0.1", host), running.authority)
+        assert (_ask(client)[0].status == 200) is heard
+        client.close()
 
 
 @pytest.mark.parametrize("name", BALANCERS)

@@ -41,7 +41,7 @@ defaults
     option http-keep-alive
     http-reuse always
 frontend public
-    bind {host}:{port}{tls}
+    bind {listen}{tls}
 {beside}    http-request set-header X-Request-Start "t=%[date(0,us)]"
     default_backend replicas
 backend replicas
@@ -77,18 +77,20 @@ def balancing(front: Front) -> Balancing:
         admin_socket=admin_socket,
         certificate=front.certificate,
         beside=front.beside,
+        also_on=front.also_on,
     )
     return Balancing(component, lambda: requests_per_replica(admin_socket))
 
 
 def haproxy(
     name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path,
-    certificate: Path | None = None, beside: Beside | None = None,
+    certificate: Path | None = None, beside: Beside | None = None, also_on: str = "",
 ) -> Component:  # fmt: skip
     """Write the configuration and describe the process.
 
     `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS,
     over HTTP/2 where they offer it. `beside` is for pages of the same origin, and is nothing for a measured path.
+    `also_on` is an address on which it listens beside loopback.
     """
     sticky = policy == STICKY
     cookie = f"\n    cookie {ROUTE_COOKIE} insert indirect nocache httponly{' secure' if certificate else ''}"
@@ -98,8 +100,7 @@ def haproxy(
     )
     config.write_text(
         _CONFIG.format(
-            host=LOOPBACK,
-            port=port,
+            listen=",".join(f"{host}:{port}" for host in (LOOPBACK, also_on) if host),
             tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2 alpn h2,http/1.1" if certificate else "",
             algorithm="roundrobin" if sticky else policy,
             cookie=cookie if sticky else "",

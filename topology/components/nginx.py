@@ -51,7 +51,7 @@ http {{
 {upstreams}
 {maps}
     server {{
-        listen {host}:{port}{tls};
+{listen}{tls};
         location / {{
             proxy_pass http://{target};
             proxy_http_version 1.1;
@@ -148,10 +148,13 @@ def configuration(front: Front, log: Path, barrier: Path) -> str:
         log=log,
         upstreams="\n".join(_upstreams(front)),
         maps=_sticky_maps(front.replicas, secured=secured) if sticky else "",
-        host=LOOPBACK,
-        port=front.port,
+        listen=";\n".join(
+            f"        listen {host}:{front.port}{' ssl' if secured else ''}"
+            for host in (LOOPBACK, front.also_on)
+            if host
+        ),
         tls=(
-            f" ssl;\n        ssl_certificate {front.certificate};\n        ssl_certificate_key {front.certificate};"
+            f";\n        ssl_certificate {front.certificate};\n        ssl_certificate_key {front.certificate};"
             "\n        ssl_protocols TLSv1.2 TLSv1.3"
             if secured
             else ""
