@@ -82,16 +82,17 @@ class Group:
 
     def read(self) -> Throttling:
         """What the kernel counted of all incarnations. Raises OSError when the group is gone."""
-        stat = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
+        file = self.folder / "cpu.stat"
+        stat = dict(line.split() for line in file.read_text().splitlines())
+        # version 1 counts nanoseconds, version 2 microseconds
+        time, unit_ns = ("throttled_time", 1) if self._method.name == V1 else ("throttled_usec", 1000)
         try:
-            # version 1 counts nanoseconds, version 2 microseconds
-            throttled_ns = int(stat["throttled_time"]) if self._method.name == V1 else int(stat["throttled_usec"]) * 1000
-            periods, throttled = int(stat["nr_periods"]), int(stat["nr_throttled"])
+            counted = [int(stat[name]) for name in ("nr_periods", "nr_throttled", time)]
         except KeyError as error:  # version 2 has the file without the controller, too
-            raise OSError(f"{self.folder / 'cpu.stat'} has no {error}: the group has lost its cpu controller") from error
-        before = self._ended
+            raise OSError(f"{file} has no {error}: the group has lost its cpu controller") from error
+        before, (periods, throttled, stopped) = self._ended, counted
         self._last = Throttling(
-            self.quota, before.periods + periods, before.throttled + throttled, before.throttled_ns + throttled_ns
+            self.quota, before.periods + periods, before.throttled + throttled, before.throttled_ns + stopped * unit_ns
         )
         return self._last
 
