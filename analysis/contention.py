@@ -15,6 +15,7 @@ from analysis.wording import count, joined, number, setting
 SLOWED = 1.15
 """Times the CPU time from which cores are told to slow each other."""
 REPLICA_CPUS, STORE_CPUS = "replica_cpus", "store_cpus"
+_KINDS = {REPLICA_CPUS: "replica", STORE_CPUS: "store"}
 
 
 def contention(run: Run) -> Iterable[Finding]:
@@ -22,7 +23,7 @@ def contention(run: Run) -> Iterable[Finding]:
     machine = run.document.get("machine", {})
     pinned = (machine.get("pinning") or {}).get("servers")
     cores = len(pinned) if pinned else machine.get("cores")
-    yield from _not_kept(run.cells, machine.get("quota_method", "none"))
+    yield from _not_kept(run, machine.get("quota_method", "none"))
     yield from _siblings(machine.get("sibling_slowdown"))
     if not cores:
         return
@@ -51,17 +52,29 @@ def _components(run: Run, cell: Cell) -> list[Mapping[str, Any]]:
     return [part for trial in run.trials if trial.cell == cell.id for part in trial.components.values()]
 
 
-def _not_kept(cells: Sequence[Cell], method: str) -> Iterable[Finding]:
-    asked = [cell for cell in cells if {REPLICA_CPUS, STORE_CPUS} & set(cell.options)]
-    if asked and method == "none":
-        yield Finding(
-            "no-quota",
-            "caution",
-            "The quotas did not hold",
-            f"A quota was asked for {count(len(asked), 'cell')}, and no control group could be made here: they ran "
-            "without one.",
-            tuple(cell.id for cell in asked),
-        )
+def _not_kept(run: Run, method: str) -> Iterable[Finding]:
+    asked = [cell for cell in run.cells if set(_KINDS) & set(cell.options)]
+    without = [cell for cell in asked if method == "none" or not _kept(run, cell)]
+    if not without:
+        return
+    why = (
+        "no control group could be made here: they ran without one"
+        if method == "none"
+        else f"it was lost in some trials, whose control groups ({method}) were changed by somebody else"
+    )
+    yield Finding(
+        "no-quota",
+        "caution",
+        "The quotas did not hold",
+        f"A quota was asked for {count(len(without), 'cell')}, and {why}.",
+        tuple(cell.id for cell in without),
+    )
+
+
+def _kept(run: Run, cell: Cell) -> bool:
+    """Whether each component for which a quota was asked had it in every trial there is."""
+    kinds = {kind for option, kind in _KINDS.items() if option in cell.options}
+    return all("quota_cpus" in part for part in _components(run, cell) if part["kind"] in kinds)
 
 
 def _siblings(slowdown: float | None) -> Iterable[Finding]:

@@ -15,7 +15,7 @@ import psutil
 
 from loadtests import siblings
 from loadtests.machine import wake_up_noise_p99_us
-from topology import binaries, cgroups
+from topology import binaries, cgroup_ways
 from topology.cpu import Cores
 
 _ROOT = Path(__file__).parent.parent
@@ -39,7 +39,7 @@ def machine(cores: Cores) -> dict[str, Any]:
         "os": _os_name(),
         "python": platform.python_version(),
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "quota_method": cgroups.method_name(),
+        "quota_method": cgroup_ways.method_name(),
         "noise_p99_us": round(wake_up_noise_p99_us(), 1),
         "loadavg_1m_before": os.getloadavg()[0],
         "pinning": cores.as_dict(),

@@ -20,7 +20,7 @@ from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
 from loadtests.trial import finished_trial, lost, run_trial
 from servers import stores
-from topology import cgroups, cpu, quota
+from topology import cgroup_ways, cpu, quota
 from topology.backing import binary_names
 from topology.local import Accounts, make_secret
 from topology.reaper import Reaper
@@ -143,7 +143,7 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
-    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+    if cgroup_ways.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
         console.print(
             "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
             highlight=False,

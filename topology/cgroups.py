@@ -1,37 +1,25 @@
-"""Control groups that hold a component to its quota: found out by trying, since what is mounted need not be writable.
+"""Control groups that hold a component to its quota.
 
-Three ways, the first that works: a folder below the `cpu` controller of version 1; one below a group of version 2 that
-hands `cpu` down; a scope of the user's systemd, which does the same for who is not root.
+Of three kinds: a folder below the `cpu` controller of version 1; one below a group of version 2 that hands `cpu` down;
+a scope of systemd, which does the same. Which of them can be made here is topology/cgroup_ways.py's to find out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import secrets
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from topology import systemd_scope
 from topology.quota import Quota, Throttling
 
-NO_METHOD = "none"
-_V1, _V2, _SCOPE = "cgroup v1", "cgroup v2", "systemd scope"
-_PREFIX = "authscale-"
-_TRY_S = 10.0
+V1, V2, SCOPE = "cgroup v1", "cgroup v2", "systemd scope"
+PREFIX = "authscale-"
 # Moves itself, then becomes the component: it is in its group from its first instruction, under the same id.
 _ENTER = 'echo $$ > "$0" && exec "$@"'
-# systemd-run speaks to the user's systemd, and the component must not know of it.
-_OF_SYSTEMD = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
-_SAY_GROUP = """
-import pathlib
-path = pathlib.Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-print(path, (pathlib.Path("/sys/fs/cgroup") / path.lstrip("/") / "cpu.max").read_text().split())
-"""
+# systemd is told the quota at once, or it would undo it later; until all serve it is not to hold.
+_WAIT = 'echo max > "$0" && exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -48,58 +36,73 @@ class Group:
     def __init__(self, method: Method, component: str, quota: Quota) -> None:
         self.quota = quota
         self._method = method
-        self._name = f"{_PREFIX}{secrets.token_hex(4)}-{component}"
+        self._name = f"{PREFIX}{secrets.token_hex(4)}-{component}"
         self._incarnation = 0
+        self._limited = False
         self._ended = self._last = Throttling(quota, 0, 0, 0)
-        if method.name != _SCOPE:
+        if not self._is_scope:
             self.folder.mkdir()
+
+    @property
+    def _is_scope(self) -> bool:
+        return self._method.name == SCOPE
 
     @property
     def folder(self) -> Path:
         """Where its files are; systemd has one for each incarnation."""
-        scope = f"-{self._incarnation}.scope" if self._method.name == _SCOPE else ""
+        scope = f"-{self._incarnation}.scope" if self._is_scope else ""
         return self._method.parent / f"{self._name}{scope}"
 
     def argv(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The command that becomes `argv` inside the group; for systemd of a new incarnation."""
-        if self._method.name != _SCOPE:
+        if not self._is_scope:
             return "/bin/sh", "-c", _ENTER, str(self.folder / "cgroup.procs"), *argv
         self._incarnation += 1
-        self._ended, self._last = self._last, self._last
-        return *_scope(self.folder.name, self.quota), "env", *(f"-u{name}" for name in _OF_SYSTEMD), *argv
+        self._ended = self._last
+        wait = () if self._limited else ("/bin/sh", "-c", _WAIT, str(self.folder / "cpu.max"))
+        return *systemd_scope.command(self.folder.name, self.quota), *wait, *argv
 
     def environment(self) -> dict[str, str]:
         """What `argv` needs to reach systemd; the component does not get it."""
-        if self._method.name != _SCOPE:
-            return {}
-        return {name: os.environ[name] for name in _OF_SYSTEMD if name in os.environ}
+        return systemd_scope.environment() if self._is_scope else {}
 
     def limit(self) -> None:
-        """From now on the quota holds. Raises OSError."""
-        _write(self._method.name, self.folder, self.quota.quota_us, self.quota.period_us)
+        """From now on the quota holds, in later incarnations from their start. Raises OSError."""
+        self._limited = True
+        # the scope of one that has ended went with it
+        if not self._is_scope or self.folder.is_dir():
+            self._write(self.quota.quota_us)
 
     def lift(self) -> None:
         """No quota, so that what ends does so at once; the counters are read for the last time."""
+        self._limited = False
         with contextlib.suppress(OSError):
             self.read()
-            _write(self._method.name, self.folder, None, self.quota.period_us)
+            self._write(None)
 
     def read(self) -> Throttling:
         """What the kernel counted of all incarnations. Raises OSError when the group is gone."""
-        stat = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
+        file = self.folder / "cpu.stat"
+        stat = dict(line.split() for line in file.read_text().splitlines())
         # version 1 counts nanoseconds, version 2 microseconds
-        throttled_ns = int(stat["throttled_time"]) if self._method.name == _V1 else int(stat["throttled_usec"]) * 1000
-        before = self._ended
+        time, unit_ns = ("throttled_time", 1) if self._method.name == V1 else ("throttled_usec", 1000)
+        try:
+            counted = [int(stat[name]) for name in ("nr_periods", "nr_throttled", time)]
+        except KeyError as error:  # version 2 has the file without the controller, too
+            raise OSError(f"{file} has no {error}: the group has lost its cpu controller") from error
+        before, (periods, throttled, stopped) = self._ended, counted
         self._last = Throttling(
-            self.quota,
-            before.periods + int(stat["nr_periods"]),
-            before.throttled + int(stat["nr_throttled"]),
-            before.throttled_ns + throttled_ns,
+            self.quota, before.periods + periods, before.throttled + throttled, before.throttled_ns + stopped * unit_ns
         )
         return self._last
 
-    def known(self) -> Throttling:
-        """As `read`; of a group that is gone with its component what was last read."""
+    def known(self) -> Throttling | None:
+        """As `read`; of a group that is gone with its component what was last read.
+
+        None where the quota does not hold any more, because somebody else has changed the group.
+        """
+        if self._limited and self.folder.is_dir() and not self._holds():
+            return None
         with contextlib.suppress(OSError):
             return self.read()
         return self._last
@@ -109,89 +112,20 @@ class Group:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
+    def _write(self, quota_us: int | None) -> None:
+        for file, text in self._files(quota_us).items():
+            (self.folder / file).write_text(text)
 
-@functools.cache
-def method() -> Method | None:
-    """The first way that works here; None where nobody lets us."""
-    for name, parent in _candidates():
-        found = Method(name, parent)
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            if _works(found):
-                return found
-    return _systemd()
+    def _holds(self) -> bool:
+        try:
+            return all((self.folder / file).read_text().strip() == text
+                       for file, text in self._files(self.quota.quota_us).items())  # fmt: skip
+        except OSError:
+            return False
 
-
-def method_name() -> str:
-    """For run.json."""
-    found = method()
-    return found.name if found else NO_METHOD
-
-
-def _candidates() -> Iterator[tuple[str, Path]]:
-    """Folders in which groups may be made."""
-    try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-        own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
-    except OSError:  # no Linux
-        return
-    for _, point, kind, options, *_ in mounts:
-        if kind == "cgroup" and "cpu" in options.split(","):
-            paths = [path for controllers, path in own.items() if "cpu" in controllers.split(",")]
-            # in a container the path is the host's, and the mount's own root is the container's
-            yield from ((_V1, Path(point) / path.lstrip("/")) for path in (*paths, ""))
-        elif kind == "cgroup2":
-            here = Path(point) / own.get("", "/").lstrip("/")
-            above = [each for each in (here, *here.parents) if each.is_relative_to(point)]
-            yield from ((_V2, each) for each in above if _hands_down(each))
-
-
-def _hands_down(group: Path) -> bool:
-    try:
-        return "cpu" in (group / "cgroup.subtree_control").read_text().split()
-    except OSError:
-        return False
-
-
-def _works(found: Method) -> bool:
-    """Whether a process can be put into a group with a quota, and whether its counters are there."""
-    group = Group(found, "try", Quota(0.5, 5_000, 10_000))
-    try:
-        group.limit()
-        done = subprocess.run(group.argv(("/bin/cat", "/proc/self/cgroup")), capture_output=True, text=True,
-                              timeout=_TRY_S, check=False)  # fmt: skip
-        group.read()
-        return done.returncode == 0 and group.folder.name in done.stdout
-    finally:
-        group.remove()
-
-
-def _systemd() -> Method | None:
-    if shutil.which("systemd-run") is None:
-        return None
-    quota = Quota(0.5, 5_000, 10_000)
-    argv = (*_scope(f"{_PREFIX}{secrets.token_hex(4)}.scope", quota), sys.executable, "-c", _SAY_GROUP)
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TRY_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    path, _, limit = done.stdout.strip().partition(" ")
-    parent = Path("/sys/fs/cgroup") / path.lstrip("/")
-    return Method(_SCOPE, parent.parent) if limit == str([str(quota.quota_us), str(quota.period_us)]) else None
-
-
-def _scope(unit: str, quota: Quota) -> tuple[str, ...]:
-    share = 100 * quota.quota_us / quota.period_us
-    limits = (f"CPUQuota={share:g}%", f"CPUQuotaPeriodSec={quota.period_us}us")
-    return (
-        *("systemd-run", "--user", "--scope", "--quiet", "--collect", f"--unit={unit}"),
-        *(word for limit in limits for word in ("-p", limit)),
-        "--",
-    )
-
-
-def _write(name: str, folder: Path, quota_us: int | None, period_us: int) -> None:
-    if name == _V1:
-        (folder / "cpu.cfs_period_us").write_text(str(period_us))
-        (folder / "cpu.cfs_quota_us").write_text(str(-1 if quota_us is None else quota_us))
-    else:
-        (folder / "cpu.max").write_text(f"{'max' if quota_us is None else quota_us} {period_us}")
+    def _files(self, quota_us: int | None) -> dict[str, str]:
+        """What stands in which file under this quota, None for none."""
+        period_us = self.quota.period_us
+        if self._method.name == V1:
+            return {"cpu.cfs_period_us": f"{period_us}", "cpu.cfs_quota_us": f"{-1 if quota_us is None else quota_us}"}
+        return {"cpu.max": f"{'max' if quota_us is None else quota_us} {period_us}"}

@@ -16,7 +16,8 @@ from servers.users import HashCost, seed
 from topology.backing import Backing, Ground, backing
 from topology.balancer import Beside, Front, balancing
 from topology.certificates import make_certificate
-from topology.cgroups import Group, method
+from topology.cgroup_ways import method
+from topology.cgroups import Group
 from topology.components.component import Component
 from topology.components.replica import replica
 from topology.links import Links, rtt_ms

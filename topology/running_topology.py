@@ -108,8 +108,9 @@ class RunningTopology:
         return {each.component.name: each.usage() for each in self.running}
 
     def throttling(self) -> dict[str, Throttling]:
-        """What the kernel counted of each component that has a quota."""
-        return {each.component.name: each.group.known() for each in self.running if each.group}
+        """What the kernel counted of each component that has a quota which holds."""
+        known = {each.component.name: each.group.known() for each in self.running if each.group}
+        return {name: counted for name, counted in known.items() if counted}
 
     def kinds(self) -> dict[str, str]:
         """Component name to kind."""

@@ -69,6 +69,22 @@ def test_a_quota_that_could_not_be_kept_is_told_and_labelled(build_run: Callable
     assert all(each.id != "quotas" for each in analysis.sections)
 
 
+def test_a_quota_that_was_lost_in_one_trial_is_told_and_labelled(build_run: Callable[..., Path]) -> None:
+    folder = build_run(series=(), extra=(LIMITED,), blocks=3, replicas=(1, 4), requests=100)
+    limit(folder, 0.1, "cgroup v2")
+    path = next(folder.glob("trials/*/*4*replica_cpus*/trial.json"))
+    trial = json.loads(path.read_text())
+    lost = next(part for part in trial["components"].values() if part["kind"] == "replica")
+    for name in [name for name in lost if name.startswith(("quota", "throttled", "periods"))]:
+        del lost[name]
+    path.write_text(json.dumps(trial))
+    analysis = analyse(load_run(folder))
+    (text,) = told(analysis, "no-quota")
+    assert text.startswith("A quota was asked for 1 cell, and it was lost in some trials")
+    assert "cgroup v2" in text
+    assert len(told(analysis, "contention")) == 1
+
+
 def test_how_often_a_quota_was_met(analysed) -> None:
     analysis = analysed(0.1)
     (section,) = summary_document(analysis)["sections"]["quotas"]["cells"][:1]

@@ -1,6 +1,8 @@
 """A component with a quota is held to it from its first instruction, with all its children; its group goes with it."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import psutil
 import pytest
 
 from topology import process_tree, quota
-from topology.cgroups import Group, Method, method
+from topology.cgroup_ways import method
+from topology.cgroups import Group, Method
 from topology.local import Accounts, RunningTopology, running
 from topology.quota import Quota, QuotaError, quota_of
 from topology.reaper import Reaper
@@ -90,21 +93,52 @@ def test_what_systemd_is_asked_and_that_its_scopes_are_counted_together(tmp_path
     group = Group(Method("systemd scope", tmp_path), "replica-0", Quota(0.05, 1_000, 20_000))
     for incarnation in (1, 2):
         argv = group.argv(("server", "--port", "1"))
-        assert argv[:4] == ("systemd-run", "--user", "--scope", "--quiet")
-        assert {"CPUQuota=5%", "CPUQuotaPeriodSec=20000us", f"--unit={group.folder.name}"} <= set(argv)
+        assert argv[0] == "systemd-run"
+        assert ("--user" in argv) == (os.geteuid() != 0)
+        assert {"--scope", "CPUQuota=5.00%", "CPUQuotaPeriodSec=20000us", f"--unit={group.folder.name}"} <= set(argv)
         assert argv[-3:] == ("server", "--port", "1")
         assert group.folder.name.endswith(f"-replica-0-{incarnation}.scope")
         group.folder.mkdir()
         (group.folder / "cpu.stat").write_text("nr_periods 7\nnr_throttled 3\nthrottled_usec 1\n")
         group.lift()
+        assert (group.folder / "cpu.max").read_text() == "max 20000"
+        shutil.rmtree(group.folder)  # as systemd does with a scope that has ended
+        group.limit()  # what is started again is under the quota, and there is no file yet to write it to
     assert group.known().periods == 14
+
+
+def test_a_scope_waits_for_the_others_at_its_first_start_and_not_when_it_is_started_again(tmp_path: Path):
+    group = Group(Method("systemd scope", tmp_path), "replica-0", Quota(0.035, 1_000, 28_572))
+    first = group.argv(("server",))
+    assert str(group.folder / "cpu.max") in first
+    assert "CPUQuota=3.50%" in first
+    group.limit()
+    assert not any("cpu.max" in word for word in group.argv(("server",)))
+
+
+def test_a_quota_that_somebody_else_took_away_is_not_claimed(tmp_path: Path):
+    group = Group(Method("cgroup v2", tmp_path), "replica-0", Quota(0.1, 1_000, 10_000))
+    stat, limit = group.folder / "cpu.stat", group.folder / "cpu.max"
+    stat.write_text("usage_usec 9\nnr_periods 7\nnr_throttled 3\nthrottled_usec 1234\n")
+    group.limit()
+    assert group.known() is not None
+    limit.write_text("max 10000")
+    assert group.known() is None
+    limit.unlink()  # the controller is gone from the group, and the rest of cpu.stat is still there
+    stat.write_text("usage_usec 9\nuser_usec 6\nsystem_usec 3\n")
+    assert group.known() is None
+    with pytest.raises(OSError, match="has lost its cpu controller"):
+        group.read()
 
 
 def _groups(servers: RunningTopology, name: str) -> list[str]:
     (each,) = [each for each in servers.running if each.component.name == name]
     root = psutil.Process(each.pid)
-    read = [(child, Path(f"/proc/{child.pid}/cgroup").read_text()) for child in (root, *root.children(recursive=True))]
+    read = []
     # PostgreSQL's start leaves some that are just ending, and what has ended is in no group
+    for child in (root, *root.children(recursive=True)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            read.append((child, Path(f"/proc/{child.pid}/cgroup").read_text()))
     return [group for child, group in read if process_tree._runs(child)]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from topology.cgroups import NO_METHOD, method_name
+from topology.cgroup_ways import NO_METHOD, method_name
 
 pytestmark = pytest.mark.bench
 
