@@ -101,11 +101,11 @@ endif
 lint: .venv/.installed-dev ## ruff, mypy (strict), import-linter
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
 
-notebooks: .venv/.installed-dev ## execute the notebooks on the latest run (or RUN=), into its folder
-	@cd analysis/notebooks && for notebook in *.ipynb; do \
-	    AUTHSCALE_RUN='$(abspath $(or $(RUN),results/latest))' JUPYTER_PLATFORM_DIRS=1 ../../.venv/bin/jupyter execute \
-	        --output='$(abspath $(or $(RUN),results/latest))/'$$notebook $$notebook || exit 1; \
-	done
+notebooks: .venv/.installed-dev ## execute the notebooks on the latest run (or RUN=), as pages in its folder
+	@cd analysis/notebooks && AUTHSCALE_RUN='$(abspath $(or $(RUN),results/latest))' JUPYTER_PLATFORM_DIRS=1 \
+	    ../../.venv/bin/jupyter nbconvert --execute --to html --log-level ERROR --HTMLExporter.require_js_url= \
+	    --HTMLExporter.mathjax_url= --HTMLExporter.jquery_url= --output-dir '$(abspath $(or $(RUN),results/latest))/notebooks' *.ipynb
+	@echo '$(or $(RUN),results/latest)/notebooks'
 
 lock: ## pin every dependency anew (needs uv)
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \

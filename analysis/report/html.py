@@ -18,6 +18,7 @@ from analysis.drawn_data import data_csv, without_data
 from analysis.lines import Figure
 from analysis.palette import BAND, GRID, INKS, MUTED, PARTS, TEXT
 from analysis.report.model import Report
+from analysis.report.table import Table
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
@@ -28,6 +29,11 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
 def figures_alone(figures: Sequence[Figure]) -> str:
     """Return figures with their style and nothing around them, for a notebook."""
     return _environment().get_template("figures.html.j2").render(figures=figures, inks=INKS)
+
+
+def tables_alone(tables: Sequence[Table]) -> str:
+    """Return tables with their style and nothing around them, for a notebook."""
+    return _environment().get_template("tables.html.j2").render(tables=tables, inks=INKS)
 
 
 def page(template: str, **values: object) -> str:

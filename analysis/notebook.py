@@ -1,0 +1,109 @@
+"""What the notebooks show: one run, or the part of a suite that answers a question, as ready pieces.
+
+Where the run has nothing for a piece, the piece is one sentence that says so; no notebook fails for want of data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.estimates import CellResult
+from analysis.figures import figures
+from analysis.lines import Figure
+from analysis.load import RunError, load_run
+from analysis.metrics import BY_NAME
+from analysis.report import html
+from analysis.report.table import Table
+from analysis.run_names import experiment_of, find_run
+from analysis.suite import SUITE, load_suite
+from analysis.summary import Analysis, analyse
+from analysis.wording import joined
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run as a notebook shows it: `told` says which it is, the methods give its pieces."""
+
+    analysis: Analysis
+    told: str
+    all_figures: tuple[Figure, ...]
+
+    @property
+    def answer(self) -> str:
+        """The sentences that open the report, as a Markdown list."""
+        return "\n".join(f"{place}. {sentence}" for place, sentence in enumerate(self.analysis.answer, 1))
+
+    def figures(self, *ids: str) -> str:
+        """Return the figures with these ids as HTML; an id that ends with `*` stands for all that begin so."""
+        found = [each for each in self.all_figures if any(_is(each.id, wanted) for wanted in ids)]
+        return html.figures_alone(found) if found else _lacks(f"figure of {joined(each.rstrip('*-') for each in ids)}")
+
+    def tables(self, *sections: str) -> str:
+        """Return the tables of the parts of the report with these ids as HTML."""
+        parts = [each for each in self.analysis.sections if each.id in sections]
+        made: list[Table] = [table for each in parts for table in each.tables]
+        return html.tables_alone(made) if made else _lacks(f"study of {joined(sections)}")
+
+    def metrics(self, *names: str) -> pd.DataFrame:
+        """Return value and interval of metrics, a row a cell; no row of a run without an ordinary load."""
+        records = [
+            {"cell": result.cell.id} | {column: value for name in names for column, value in _figure(result, name)}
+            for result in self.analysis.results
+        ]
+        return pd.DataFrame(records).set_index("cell") if records else _none()
+
+    def comparisons(self, metric: str) -> pd.DataFrame:
+        """Return the comparisons on a metric."""
+        kept = ("cell", "baseline", "ratio", "low", "high", "p_holm", "verdict", "blocks")
+        made = [each for each in self.analysis.comparisons if each.metric == metric]
+        records = [{name: getattr(each, name) for name in kept} for each in made]
+        return pd.DataFrame(records) if records else _none()
+
+
+def of(name: str, experiments: Sequence[str]) -> Shown:
+    """Return the run called `name`, of a suite its part of the first of these experiments that it has, else its first.
+
+    Raises RunError where there is no run.
+    """
+    folder = _folder(Path(name), experiments)
+    analysis = analyse(load_run(folder))
+    found = experiment_of(folder)
+    told = f"Run `{analysis.run.document['id']}`, experiment `{found}`."
+    if found not in experiments:
+        told += f" It was not made for this question (`make bench EXPERIMENT={experiments[0]}` is)."
+    drawn = (*figures(analysis), *(figure for section in analysis.sections for figure in section.figures))
+    return Shown(analysis, told, drawn)
+
+
+def _folder(named: Path, experiments: Sequence[str]) -> Path:
+    if not (named / SUITE).is_file():
+        return find_run(str(named), named.parent)
+    parts = [part.experiment for part in load_suite(named).runs if (part.folder / "run.json").is_file()]
+    if not parts:
+        raise RunError("the suite has no run", where=named, hint="`make bench RESUME=latest` goes on with it")
+    wanted = next((each for each in experiments if each in parts), parts[0])
+    return find_run(str(named), named.parent, wanted)
+
+
+def _is(name: str, wanted: str) -> bool:
+    return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
+
+
+def _lacks(what: str) -> str:
+    return f"<p>This run has no {what}.</p>"
+
+
+def _none() -> pd.DataFrame:
+    return pd.DataFrame({"": ["This run has none."]})
+
+
+def _figure(result: CellResult, name: str) -> Iterable[tuple[str, float | None]]:
+    estimate = result.estimates[name]
+    unit = f" ({BY_NAME[name].unit})" if BY_NAME[name].unit else ""
+    yield f"{BY_NAME[name].title}{unit}", estimate.value
+    yield f"{BY_NAME[name].title} low", estimate.low
+    yield f"{BY_NAME[name].title} high", estimate.high
