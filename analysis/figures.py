@@ -36,7 +36,7 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
         recognising(analysis.run, drawn),
         octets(drawn),
         processor(analysis.run, drawn),
-        commands(drawn),
+        *(() if all(each.in_process for line in drawn for each in line.results) else (commands(drawn),)),
         balance(drawn),
         noise(analysis),
     )

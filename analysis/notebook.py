@@ -60,7 +60,10 @@ class Shown:
         """Return the comparisons on a metric."""
         kept = ("cell", "baseline", "ratio", "low", "high", "p_holm", "verdict", "blocks")
         made = [each for each in self.analysis.comparisons if each.metric == metric]
-        records = [{name: getattr(each, name) for name in kept} for each in made]
+        records = [
+            {name: _rounded(found) if isinstance(found := getattr(each, name), float) else found for name in kept}
+            for each in made
+        ]
         return pd.DataFrame(records) if records else _none()
 
 
@@ -104,6 +107,10 @@ def _none() -> pd.DataFrame:
 def _figure(result: CellResult, name: str) -> Iterable[tuple[str, float | None]]:
     estimate = result.estimates[name]
     unit = f" ({BY_NAME[name].unit})" if BY_NAME[name].unit else ""
-    yield f"{BY_NAME[name].title}{unit}", estimate.value
-    yield f"{BY_NAME[name].title} low", estimate.low
-    yield f"{BY_NAME[name].title} high", estimate.high
+    yield f"{BY_NAME[name].title}{unit}", _rounded(estimate.value)
+    yield f"{BY_NAME[name].title} low", _rounded(estimate.low)
+    yield f"{BY_NAME[name].title} high", _rounded(estimate.high)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

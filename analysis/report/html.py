@@ -5,13 +5,14 @@ Its one script makes tables sortable; without it they stay as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.markers import MarkerStyle
 
 from analysis.drawn_data import data_csv, without_data
@@ -19,6 +20,8 @@ from analysis.lines import Figure
 from analysis.palette import BAND, GRID, INKS, MUTED, PARTS, TEXT
 from analysis.report.model import Report
 from analysis.report.table import Table
+
+_TICKED = re.compile("`([^`]+)`")
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
@@ -52,12 +55,18 @@ def _environment() -> Environment:
     environment.filters["svg"] = _svg
     environment.filters["data_uri"] = _data_uri
     environment.filters["marker"] = _marker
+    environment.filters["ticked"] = _ticked
     return environment
 
 
 def _svg(svg: str) -> Markup:
     """Return a drawing without its data, as it is: we drew it, and matplotlib escapes the text in it."""
     return Markup(without_data(svg))  # noqa: S704
+
+
+def _ticked(text: str) -> Markup:
+    """Return text with what stands between backticks as code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 @cache

@@ -2,18 +2,17 @@
 
 import ast
 import json
-import os
+import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
+from analysis.notebook_pages import NOTEBOOKS, executed, main, page
 from analysis.synthetic import Plan, write_run
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "analysis" / "notebooks").glob("*.ipynb"))
 REFERENCE = ROOT / "results" / "reference"
 DRAW = {"latency", "payload", "scaling", "store-load", "planning"}
 """Those that have something to draw of an ordinary load."""
@@ -36,9 +35,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shown(suite: Path) -> dict[str, Any]:
+    """All notebooks, executed in one kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+        return executed(NOTEBOOKS, suite)
+
+
 def test_there_is_one_for_each_question():
-    names = {path.stem for path in NOTEBOOKS}
-    assert names == {*DRAW, "revocation-and-faults"}
+    assert {path.stem for path in NOTEBOOKS} == {*DRAW, "revocation-and-faults"}
 
 
 def test_it_is_committed_without_outputs(notebook: Any):
@@ -54,16 +60,30 @@ def test_it_defines_nothing(notebook: Any):
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:zmq")  # the kernel's transport, on loopback
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_and_shows_what_the_run_has(path: Path, suite: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AUTHSCALE_RUN", str(suite))
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    client = NotebookClient(nbformat.read(path, as_version=4), timeout=120, resources={"metadata": {"path": str(ROOT)}})
-    done = client.execute(env={**os.environ, "AUTHSCALE_RUN": str(suite)})
-    shown = str([output.get("data", {}) for cell in done.cells for output in cell.get("outputs", [])])
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+def test_it_runs_and_shows_what_the_run_has(name: str, suite: Path, shown: dict[str, Any]):
+    outputs = str([output.get("data", {}) for cell in shown[name].cells for output in cell.get("outputs", [])])
     parts = {part["experiment"] for part in json.loads((suite / "suite.json").read_text())["parts"]}
-    assert "experiment `" in shown
-    if path.stem in DRAW or parts & {"faults", "revocation"}:
-        assert "<svg" in shown
+    assert "experiment `" in outputs
+    if name in DRAW or parts & {"faults", "revocation"}:
+        assert "<svg" in outputs
     else:
-        assert "This run has no figure of fault, revocation" in shown
+        assert "This run has no figure of fault, revocation" in outputs
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:zmq")
+def test_its_page_loads_nothing(shown: dict[str, Any]):
+    for name, notebook in shown.items():
+        text = page(name, notebook, tuple(shown))
+        assert "<h1" in text
+        loads = re.findall(r"""(?:\bsrc=|\bhref=|@import|url\(|\bimport\b[^;]*?from)\s*["']?(?:https?:)?//[^"')\s]+""", text)
+        assert not loads
+        assert len(text) < 5_000_000
+
+
+def test_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("analysis.notebook_pages.executed", lambda *_: {})
+    assert main(["--run", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "make bench" in said
