@@ -16,9 +16,12 @@ from analysis.figures import figures
 from analysis.lines import Figure
 from analysis.load import RunError, load_run
 from analysis.metrics import BY_NAME
-from analysis.report import html
+from analysis.plan_question import question
+from analysis.planner import plan
+from analysis.report import html, plan_page
 from analysis.report.table import Table
 from analysis.run_names import experiment_of, find_run
+from analysis.session_memory import bytes_per_session
 from analysis.suite import SUITE, load_suite
 from analysis.summary import Analysis, analyse
 from analysis.wording import joined
@@ -29,6 +32,8 @@ class Shown:
     """A run as a notebook shows it: `told` says which it is, the methods give its pieces."""
 
     analysis: Analysis
+    named: Path
+    """The run or the suite that was asked for."""
     told: str
     all_figures: tuple[Figure, ...]
 
@@ -56,6 +61,14 @@ class Shown:
         ]
         return pd.DataFrame(records).set_index("cell") if records else _none()
 
+    def plan(self, *, rps: int, users: int = 0, slo: str = "") -> str:
+        """Return what a load needs, by series, as HTML; `slo` as `p99<50ms`, which is simulated and takes its time."""
+        asked = question(str(rps), str(users), slo, "", "")
+        memory = bytes_per_session(_folder(self.named, ("sessions",)))
+        made = plan(self.analysis.run, self.analysis.results, asked, memory)
+        sentences = (plan_page.asked(made), *plan_page.answers(made), plan_page.HOW)
+        return html.paragraphs(sentences) + html.tables_alone(plan_page.tables(made))
+
     def comparisons(self, metric: str) -> pd.DataFrame:
         """Return the comparisons on a metric."""
         kept = ("cell", "baseline", "ratio", "low", "high", "p_holm", "verdict", "blocks")
@@ -79,7 +92,7 @@ def of(name: str, experiments: Sequence[str]) -> Shown:
     if found not in experiments:
         told += f" It was not made for this question (`make bench EXPERIMENT={experiments[0]}` is)."
     drawn = (*figures(analysis), *(figure for section in analysis.sections for figure in section.figures))
-    return Shown(analysis, told, drawn)
+    return Shown(analysis, Path(name), told, drawn)
 
 
 def _folder(named: Path, experiments: Sequence[str]) -> Path:

@@ -44,7 +44,7 @@ def _token_size(evidence: Evidence) -> Judged | None:
     every = (*sizes.values(), *first.values(), *repeated.values())
     detail = f"Over HTTP/1.1 {_span(sizes)}."
     if first and repeated:
-        detail += f" Over HTTP/2 {_span(first)} with the first request of a connection, {_span(repeated)} with later ones."
+        detail += f" Over HTTP/2 the first request of a connection pays {_span(first)}; a later one {_span(repeated)}."
     detail += f" {_reach(sizes)}"
     return Judged(rule_all(size.within(_MANY, _NO_END) for size in every), usual, "bytes", detail, _ids(cells))
 

@@ -6,7 +6,7 @@ Its one script makes tables sortable; without it they stay as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from urllib.parse import quote
 
@@ -37,6 +37,11 @@ def figures_alone(figures: Sequence[Figure]) -> str:
 def tables_alone(tables: Sequence[Table]) -> str:
     """Return tables with their style and nothing around them, for a notebook."""
     return _environment().get_template("tables.html.j2").render(tables=tables, inks=INKS)
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Return sentences as paragraphs, for a notebook."""
+    return "\n".join(f"<p>{_ticked(each)}</p>" for each in sentences)
 
 
 def page(template: str, **values: object) -> str:
