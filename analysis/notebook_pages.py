@@ -1,4 +1,4 @@
-"""`python -m analysis.notebook_pages [--run results/latest]`: the notebooks on a run, as pages; what `make notebooks` calls.
+"""`python -m analysis.notebook_pages [--run results/latest]`: the notebooks on a run, as pages (`make notebooks`).
 
 All are executed in one kernel, each from an empty namespace, and written into the run's folder, `notebooks/*.html`, in
 the look of the report: pages that load nothing. Exits with 0, or with 2 and the cell that failed. Needs nbclient and

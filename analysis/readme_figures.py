@@ -1,4 +1,4 @@
-"""`python -m analysis.readme_figures`: the figures that README quotes, from the reference run; what `make readme-figures` calls.
+"""`python -m analysis.readme_figures`: the figures that README quotes, from the reference run (`make readme-figures`).
 
 Rewrites what stands between the two marks and nothing else. Exits with 0, or with 2 and one line.
 """
@@ -69,7 +69,9 @@ def block(folder: Path, beside: Path) -> str:
         link = Path(os.path.relpath(folder, beside)).as_posix()
         return f"{_head(suite, first, link)}\n\n{_answer(first)}\n\n{_table(suite, link)}\n"
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ReadmeError(f"{folder}: no reported suite with a part {FIRST} ({error!r}); `make reference` keeps one") from error
+        raise ReadmeError(
+            f"{folder}: no reported suite with a part {FIRST} ({error!r}); `make reference` keeps one"
+        ) from error
 
 
 def _head(suite: Mapping[str, Any], first: Mapping[str, Any], link: str) -> str:
@@ -92,8 +94,8 @@ def _table(suite: Mapping[str, Any], link: str) -> str:
     claims = {each["id"]: each for each in suite["claims"]}
     rows = [f"| {_cell(each)} |" for each in (claims[name] for name in TOLD)]
     head = ["| what is commonly said | measured | figure (95 % interval) |", "|---|---|---|"]
-    return "\n".join([*head, *rows, "", f"{tally_of(each['verdict'] for each in suite['claims'])} "
-                      f"[All of them, with their rules]({link}/report.md)."])  # fmt: skip
+    tally = tally_of(each["verdict"] for each in suite["claims"])
+    return "\n".join([*head, *rows, "", f"{tally} [All of them, with their rules]({link}/report.md)."])
 
 
 def _cell(claim: Mapping[str, Any]) -> str:

@@ -142,9 +142,7 @@ def count_of(value: float, noun: str) -> str:
 def options_text(options: Mapping[str, str]) -> str:
     """Return options in words: `ES256, cookie`, `touch never`, `TLS`; empty for none."""
     words = {**_OPTIONS, **{name: text.removesuffix("s") for name, text in _COUNTS.items() if options.get(name) == "1"}}
-    return ", ".join(
-        words.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items()
-    )
+    return ", ".join(words.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items())
 
 
 def _told(cell: Cell) -> str:

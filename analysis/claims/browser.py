@@ -38,7 +38,10 @@ _OUTCOMES: Mapping[str, tuple[str, str]] = {
     ),
     "bearer_sent_by_itself": ("a bearer token was sent by itself", "no bearer token was sent by itself"),
     "bearer_changed": ("state was changed by a bearer token", "nothing was changed by a bearer token"),
-    "lax_cookie_changed_by_another_site": ("SameSite=Lax did not stop another site", "SameSite=Lax stopped another site"),
+    "lax_cookie_changed_by_another_site": (
+        "SameSite=Lax did not stop another site",
+        "SameSite=Lax stopped another site",
+    ),
     "strict_cookie_changed_by_a_sibling": (
         "SameSite=Strict did not stop a sibling host",
         "SameSite=Strict stopped a sibling host",

@@ -146,9 +146,11 @@ def _half_of_it(known: Sequence[object], sessions: Sequence[object], watched: Se
         return None
     lacking = [_HYBRID] if not (known and sessions) else []
     lacking += [f"{_REVOCATION} SCHEMES=hybrid"] if not watched else []
-    there = "store commands" if known else "revocation"
+    there = "store commands were" if known else "revocation was"
     commands = joined(f"`{each}`" for each in lacking)
-    return Judged("not measured", None, "", f"Only {there} {'were' if known else 'was'} measured; {commands} does the rest.")
+    return Judged(
+        "not measured", None, "", f"Only {there} {'were' if known else 'was'} measured; {commands} does the rest."
+    )
 
 
 CLAIMS = (

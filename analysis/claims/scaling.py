@@ -49,7 +49,9 @@ def _tokens_scale(evidence: Evidence) -> tuple[Part, Interval | None]:
     if not found:
         return Part(says, missing=_SCALING), None
     each, at, efficiency = max(found, key=lambda row: row[1])
-    said = f"tokens at {at} replicas served {share(efficiency)} of {at} times one; busiest: {each['busiest'][-1]['kind']}"
+    said = (
+        f"tokens at {at} replicas served {share(efficiency)} of {at} times one; busiest: {each['busiest'][-1]['kind']}"
+    )
     return Part(says, above(efficiency, _LEAST_EFFICIENCY), said, (each["cells"][-1],)), efficiency
 
 
@@ -63,7 +65,12 @@ def _tokens_ask_nobody(evidence: Evidence) -> Part:
     if not found:
         return Part(says, missing=_SCALING)
     most = max((commands for _, commands in found), key=lambda figure: figure.high)
-    return Part(says, most.high == 0, f"a token check makes {'no' if most.high == 0 else told(most)} store commands", (found[0][0].id,))
+    return Part(
+        says,
+        most.high == 0,
+        f"a token check makes {'no' if most.high == 0 else told(most)} store commands",
+        (found[0][0].id,),
+    )
 
 
 def _unshared_fail(evidence: Evidence) -> Part:

@@ -55,7 +55,9 @@ def _span(sizes: Mapping[Kind, Interval]) -> str:
     more = {kind: size.value for kind, size in sizes.items() if kind.claims_bytes}
     least, most = (end(own or more, key=(own or more).__getitem__) for end in (min, max))
     low, high = ((own or more)[kind] for kind in (least, most))
-    told = count_of(high, "byte") if low == high else f"{number(low)} ({least.name}) to {number(high)} bytes ({most.name})"
+    told = (
+        count_of(high, "byte") if low == high else f"{number(low)} ({least.name}) to {number(high)} bytes ({most.name})"
+    )
     return told if not own or not more else f"{told}, with more claims up to {number(max(more.values()))}"
 
 

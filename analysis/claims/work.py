@@ -57,9 +57,7 @@ def _alike(ratio: Interval, margin: float) -> bool | None:
     return ratio.within(1 / (1 + margin), 1 + margin)
 
 
-def _all_alike(
-    rows: Sequence[Row], outcomes: Mapping[int, bool | None], at: int
-) -> bool:
+def _all_alike(rows: Sequence[Row], outcomes: Mapping[int, bool | None], at: int) -> bool:
     return all(outcomes[id(row)] for row, *_ in rows if row["work_ms"] == at)
 
 

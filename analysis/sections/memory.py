@@ -148,7 +148,7 @@ def _figures(run: Run, growth: Sequence[Growth]) -> list[Figure]:
             id="memory",
             title="Memory and look-ups against signed-in users",
             caption="Readings at rest, less the one without any user; each block is a mark.",
-            reading="A straight line is a price per user, and its steepness the price. A flat one costs nothing per user.",
+            reading="A straight line is a price per user, as high as it is steep. A flat one costs nothing per user.",
             key=tuple(key),
             panels=tuple(panels),
         )
