@@ -29,8 +29,8 @@ def timeline(fault: str, results: Sequence[FaultResult]) -> Figure:
         caption=f"Requests a second by when the answer or the failure came, and below it p99 in ms of the good answers "
         f"by when they fell due, in windows of {WINDOW_S:g} s, all blocks together. The shade lasts from the fault to "
         "the last step of putting it right that belongs to it.",
-        reading="Where the line of answers dips, users were not served; when it and p99 are back where they were before "
-        "the fault, the system has recovered. Of some thirty requests a window and block, p99 is nearly the slowest.",
+        reading="Where the line of answers dips, users were not served; when it and p99 are back where they were "
+        "before, the system has recovered. Of some thirty requests a window and block, p99 is nearly the slowest.",
         key=((_ANSWERED.name, "answered"), (_FAILED.name, "failed"), (_REFUSED.name, "refused (401)")),
         panels=tuple(_drawing(each) for each in shown),
     )

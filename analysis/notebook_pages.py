@@ -11,15 +11,15 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from markupsafe import Markup
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 
 from analysis.palette import INKS
 from analysis.report import html
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def executed(paths: Sequence[Path], run: Path) -> dict[str, Any]:
+def executed(paths: Sequence[Path], run: Path) -> dict[str, NotebookNode]:
     """Return the notebooks by name, with what their cells gave on the run or suite. Raises CellExecutionError."""
     notebooks = {path.stem: nbformat.read(path, as_version=_FORMAT) for path in paths}
     whole = nbformat.v4.new_notebook()
@@ -64,7 +64,7 @@ def executed(paths: Sequence[Path], run: Path) -> dict[str, Any]:
     return notebooks
 
 
-def page(name: str, notebook: Mapping[str, Any], names: Sequence[str]) -> str:
+def page(name: str, notebook: NotebookNode, names: Sequence[str]) -> str:
     """Return an executed notebook as a page that loads nothing; `names` are those that it leads to."""
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
@@ -75,7 +75,7 @@ def page(name: str, notebook: Mapping[str, Any], names: Sequence[str]) -> str:
         body,
         flags=re.DOTALL,
     )
-    return html.page("notebook.html.j2", title=name, names=names, body=Markup(body), inks=INKS)  # noqa: S704 - our own cells
+    return html.page("notebook.html.j2", title=name, names=names, body=Markup(body), inks=INKS)  # noqa: S704 - our cells
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ _TEXT = (
 )
 _NOTE = (
     f"Where it says yes, the sum is within {percent(TOLERANCE)} of the measured mean and no more than "
-    f"{percent(MOST_NEGATIVE)} of the remainders are negative. Means over blocks are plain here, so that they add up; that "
-    "of the metrics is geometric, and lower where blocks differ. The balancer's CPU time is measured, but not when: it is "
-    "in the hand-over and in what is left, and no part of its own. Threads that wait for the interpreter's lock wait "
+    f"{percent(MOST_NEGATIVE)} of the remainders are negative. Means over blocks are plain here, so that they add up; "
+    "that of the metrics is geometric, and lower where blocks differ. The balancer's CPU time is measured, but not when: it "
+    "is in the hand-over and in what is left, and no part of its own. Threads that wait for the interpreter's lock wait "
     "inside the part that they are in."
 )
 

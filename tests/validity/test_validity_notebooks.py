@@ -76,10 +76,7 @@ def test_its_page_loads_nothing(shown: dict[str, Any]):
     for name, notebook in shown.items():
         text = page(name, notebook, tuple(shown))
         assert "<h1" in text
-        loads = re.findall(
-            r"""(?:\bsrc=|\bhref=|@import|url\(|\bimport\b[^;]*?from)\s*["']?(?:https?:)?//[^"')\s]+""", text
-        )
-        assert not loads
+        assert not re.findall(r"""(?:\bsrc=|\bhref=|@import|url\(|\bfrom)\s*["']?(?:https?:)?//[^"')\s]+""", text)
         assert len(text) < 5_000_000
 
 
