@@ -80,7 +80,7 @@ def test_the_command_writes_between_the_marks_alone(suite: Path, tmp_path: Path)
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")
-    assert "old" not in text
+    assert "old 123 ms" not in text
     told = quoted(text)
     summary = json.loads((suite / "summary.json").read_text())
     assert "**At 4 replicas, " in told
