@@ -60,13 +60,14 @@ def _windows(trials: Sequence[Struck]) -> list[int]:
 
 def _counts(axes: Axes, trials: Sequence[Struck]) -> None:
     windows = _windows(trials)
-    at_s = np.asarray(windows) * WINDOW_S
+    at_s = np.asarray([*windows, windows[-1] + 1]) * WINDOW_S  # the last window has a length as well
     for part, ink in (("answered", _ANSWERED), ("failed", _FAILED), ("refused", _REFUSED)):
         total = np.zeros(len(windows))
         for trial in trials:
             first = round(trial.bins.at_s[0] / WINDOW_S)
             total += getattr(trial.bins, part)[np.asarray(windows) - first]
-        axes.step(at_s, total / len(trials) / WINDOW_S, where="post", color=ink.light, linewidth=1.6)
+        rates = np.append(total, total[-1]) / len(trials) / WINDOW_S
+        axes.step(at_s, rates, where="post", color=ink.light, linewidth=1.6)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 

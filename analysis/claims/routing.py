@@ -53,7 +53,7 @@ def _until_a_replica_goes(evidence: Evidence) -> tuple[Part, Interval | None]:
 
 def _replication(evidence: Evidence) -> Judged | None:
     price, ratio = _price(evidence)
-    return judged([_works(evidence), price], ratio, "times the store's CPU of one replica")
+    return judged([_works(evidence), price], ratio, "times that of one replica")
 
 
 def _works(evidence: Evidence) -> Part:

@@ -70,8 +70,8 @@ def _svg(svg: str) -> Markup:
 
 
 def _ticked(text: str) -> Markup:
-    """Return text with what stands between backticks as code."""
-    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+    """Return text with what stands between backticks as code, and per cent on the line of its number."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text)).replace(" %", "\u00a0%")))  # noqa: S704 - escaped before
 
 
 @cache

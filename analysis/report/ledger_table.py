@@ -10,7 +10,7 @@ from analysis.report.table import Entry, Table
 from analysis.wording import NOTHING, count, joined, with_unit
 
 TITLE = "Common claims, judged"
-_COLUMNS = ("claim", "verdict", "figure (95 % interval)", "what was found", "rule")
+_COLUMNS = ("claim", "verdict", "figure (95 % interval)", "what was found, by which rule")
 _ORDER = ("holds", "does not hold", "depends", "not measured")
 
 
@@ -46,7 +46,7 @@ def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None =
                 title=tally(rulings),
                 columns=(*_COLUMNS, *(("measured by",) if links is not None else ())),
                 rows=tuple(_row(each, links) for each in judged),
-                note="Every verdict follows from the figures by the rule beside it; none is written by hand.",
+                note="Every verdict follows from the figures by the rule under them; none is written by hand.",
                 cards=True,
             )
         )
@@ -54,7 +54,7 @@ def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None =
         tables.append(
             Table(
                 title=f"{count(len(rest), 'claim')} that this run does not measure",
-                columns=("claim", "what measures it"),
+                columns=("claim", "how to measure it"),
                 rows=tuple((Entry(each.claim.text, each.claim.id), Entry(each.judged.detail)) for each in rest),
                 cards=True,
             )
@@ -68,7 +68,6 @@ def _row(ruling: Ruling, links: Mapping[str, Entry] | None) -> tuple[Entry, ...]
         Entry(ruling.claim.text, ruling.claim.id),
         Entry(verdict, verdict=verdict.replace(" ", "-")),
         Entry(*with_unit((figure.value, figure.low, figure.high), ruling.judged.unit)) if figure else Entry(NOTHING),
-        Entry(ruling.judged.detail),
-        Entry(ruling.claim.rule),
+        Entry(ruling.judged.detail, ruling.claim.rule),
         *((links.get(ruling.claim.id, Entry(NOTHING)),) if links is not None else ()),
     )

@@ -101,10 +101,14 @@ class SuiteReport:
                 if ruling.judged.verdict != "not measured":
                     found.setdefault(ruling.claim.id, Entry(lab.name, link=pages[lab.name]))
         for ruling in self.rulings:
-            for name, summary in self.summaries.items():
-                if {cell["id"] for cell in summary["cells"]} & set(ruling.judged.cells):
-                    found.setdefault(ruling.claim.id, Entry(name, link=pages[name]))
+            name = max(self.summaries, key=lambda each: self._shared(each, ruling), default="")
+            if name and self._shared(name, ruling):
+                found.setdefault(ruling.claim.id, Entry(name, link=pages[name]))
         return found
+
+    def _shared(self, name: str, ruling: Ruling) -> int:
+        """Return how many of the cells that a ruling rests on a part has."""
+        return len({cell["id"] for cell in self.summaries[name]["cells"]} & set(ruling.judged.cells))
 
 
 def _page(part: Part) -> str:

@@ -68,11 +68,15 @@ def _about(made: Sequence[SeriesModel]) -> str:
     held = sorted({each.result.cell.replicas for model in made for each in model.held_out})
     return (
         f"Demands (CPU per request, by component) and one delay were taken from the cells with "
-        f"{joined(map(str, fitted))} replicas, and the cells with {joined(map(str, held))} predicted. The model is "
+        f"{_replicas(fitted)}, and the cells with {_replicas(held)} predicted. The model is "
         f"valid here where its mean response is within {percent(RESPONSE_LIMIT)} and its throughput within "
         f"{percent(THROUGHPUT_LIMIT)} of what was measured with the whole interval of its error, and undecided where "
         "without."
     )
+
+
+def _replicas(counts: Sequence[int]) -> str:
+    return f"{joined(map(str, counts))} replica{'' if counts == [1] else 's'}"
 
 
 def _assumes(run: Run) -> str:

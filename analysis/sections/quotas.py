@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.load import Run, Trial, read_samples
 from analysis.report.table import Entry, Table
 from analysis.section import Section
-from analysis.wording import count, interval, number, percent, setting, subject
+from analysis.wording import interval, label, number, percent, setting
 from loadtests.samples import MEASURED, among
 
 PLACE = 80
@@ -41,7 +42,9 @@ class _Row:
 def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Section | None:
     """Return a row for every kind of component with a quota; None where no quota held."""
     del comparisons
-    rows = [row for result in results for kind in _KINDS for row in _row(run, result, kind)]
+    cells = [each.cell for each in results]
+    named = [replace(each, cell=plain(each.cell, cells)) for each in results]
+    rows = [row for result in named for kind in _KINDS for row in _row(run, result, kind)]
     if not rows:
         return None
     periods = ", ".join(f"{period / 1000:g} ms" for period in sorted({row.period_us for row in rows}))
@@ -99,7 +102,7 @@ def _table(rows: Sequence[_Row]) -> Table:
         ("cell", "component", "quota, cores", "period, ms", "used of it", "periods stopped", "stopped, ms per s"),
         tuple(
             (
-                Entry(subject(row.result.cell), count(row.result.cell.replicas, "replica")),
+                Entry(label(row.result.cell)),
                 Entry(row.kind),
                 Entry(setting(row.cpus)),
                 Entry(f"{row.period_us / 1000:g}"),

@@ -143,13 +143,13 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
                 if busiest.full
                 else f"no component was full; the nearest, {named(busiest.kind)}, was {percent(busiest.share)} busy"
             )
-            text = f"{each.series.name} at {last} replicas does {percent(scaled.value)} of {last} times one: {why}."
+            text = f"{capital(each.series.name)} at {last} replicas does {percent(scaled.value)} of {last} times one: {why}."
             text += _dearer(each, last)
             made.append(Finding(f"scaling-loss-{cell}", "finding", "What limits scale-out", text, (cell,)))
         for found in each.predictions():
             if found.error.value and abs(found.error.value - 1) > TARGET:
                 text = (
-                    f"{each.series.name} at {found.replicas} replicas: {number(found.predicted.value)} requests/s "
+                    f"{capital(each.series.name)} at {found.replicas} replicas: {number(found.predicted.value)} requests/s "
                     f"predicted, an error of {signed_percent(found.error.value)} ({signed_span(found.error)})."
                 )
                 name = f"scaling-prediction-{cell}-{found.replicas}"
