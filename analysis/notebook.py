@@ -59,7 +59,7 @@ class Shown:
             {"cell": result.cell.id} | {column: value for name in names for column, value in _figure(result, name)}
             for result in self.analysis.results
         ]
-        return pd.DataFrame(records).set_index("cell") if records else _none()
+        return pd.DataFrame(records).set_index("cell").astype(float) if records else _none()
 
     def plan(self, *, rps: int, users: int = 0, slo: str = "") -> str:
         """Return what a load needs, by series, as HTML; `slo` as `p99<50ms`, which is simulated and takes its time."""

@@ -20,9 +20,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from analysis.palette import INKS
 from analysis.report import html
+from analysis.wording import NOTHING
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = tuple(sorted((ROOT / "analysis" / "notebooks").glob("*.ipynb")))
@@ -59,7 +61,9 @@ def executed(paths: Sequence[Path], run: Path) -> dict[str, NotebookNode]:
         for place, cell in enumerate(notebook.cells):
             cell.id = f"{name}-{place}"
         whole.cells += [nbformat.v4.new_code_cell("%reset -f", id=f"{name}-reset"), *notebook.cells]
-    client = NotebookClient(whole, timeout=_CELL_S, resources={"metadata": {"path": str(ROOT)}})
+    # by sockets of the file system: nobody else on the machine can talk to the kernel, which warns of it otherwise
+    private = Config({"KernelManager": {"transport": "ipc"}})
+    client = NotebookClient(whole, config=private, timeout=_CELL_S, resources={"metadata": {"path": str(ROOT)}})
     client.execute(env={**os.environ, RUN: str(run)})
     return notebooks
 
@@ -70,11 +74,11 @@ def page(name: str, notebook: NotebookNode, names: Sequence[str]) -> str:
     body, _ = exporter.from_notebook_node(notebook)
     # pandas brings a style for the whole page, and a table that a phone cannot scroll
     body = re.sub(
-        r'<div>\s*<style scoped>.*?</style>\s*<table border="1" class="dataframe">',
+        r'<div>\s*<style scoped[^>]*>.*?</style>\s*<table border="1" class="dataframe">',
         '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="dataframe">',
         body,
         flags=re.DOTALL,
-    )
+    ).replace("<td>NaN</td>", f"<td>{NOTHING}</td>")
     return html.page("notebook.html.j2", title=name, names=names, body=Markup(body), inks=INKS)  # noqa: S704 - our cells
 
 

@@ -39,9 +39,9 @@ _TEXT = (
 _NOTE = (
     f"Where it says yes, the sum is within {percent(TOLERANCE)} of the measured mean and no more than "
     f"{percent(MOST_NEGATIVE)} of the remainders are negative. Means over blocks are plain here, so that they add up; "
-    "that of the metrics is geometric, and lower where blocks differ. The balancer's CPU time is measured, but not when: it "
-    "is in the hand-over and in what is left, and no part of its own. Threads that wait for the interpreter's lock wait "
-    "inside the part that they are in."
+    "that of the metrics is geometric, and lower where blocks differ. The balancer's CPU time is measured, but not "
+    "when: it is in the hand-over and in what is left, and no part of its own. Threads that wait for the interpreter's "
+    "lock wait inside the part that they are in."
 )
 
 
@@ -112,7 +112,8 @@ def _figure(run: Run, made: Sequence[Breakdown]) -> Figure:
         id="breakdown-figure",
         title="Mean response time, by part",
         caption=f"Means over the answered requests of each block, {load_words(run)}.",
-        reading="The length of a bar is the mean response time; the line at its end is the 95 % interval of that mean.",
+        reading="The length of a bar is the mean response time; the line at its end is the 95 % interval of that mean, "
+        "with an arrow where it goes on.",
         key=tuple(
             (ink.name, " and ".join(NAMES[name] for name in names)) for ink, names in zip(INKS, _STACKED, strict=True)
         ),

@@ -143,7 +143,8 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
                 if busiest.full
                 else f"no component was full; the nearest, {named(busiest.kind)}, was {percent(busiest.share)} busy"
             )
-            text = f"{capital(each.series.name)} at {last} replicas does {percent(scaled.value)} of {last} times one: {why}."
+            text = f"{capital(each.series.name)} at {last} replicas does {percent(scaled.value)} of {last} times one"
+            text += f": {why}."
             text += _dearer(each, last)
             made.append(Finding(f"scaling-loss-{cell}", "finding", "What limits scale-out", text, (cell,)))
         for found in each.predictions():

@@ -21,7 +21,7 @@ def every_figure_is_for_everybody() -> Iterator[None]:
         make(self, *args, **facts)
         assert self.title, self.id
         assert self.caption.endswith("."), self.id
-        assert len(self.reading) > 20, self.id  # noqa: PLR2004 - a sentence on how to read it
+        assert len(self.reading) > 20, self.id
         assert self.reading.endswith("."), self.id
         for panel in self.panels:
             assert re.search(r"\d", panel.alt), f"{self.id}: an alternative text without what was found: {panel.alt}"

@@ -253,8 +253,9 @@ def test_the_sizes_of_many_tokens_are_told_by_their_ends(evidence: Document):
     found = {each.claim.id: each.judged for each in judge_all(Evidence(alone, None))}["token-size"]
     assert found.verdict == "depends"
     assert found.detail == (
-        "Over HTTP/1.1 379 (HS256, bearer) to 725 bytes (RS256, bearer), with more claims up to 4,144. Over HTTP/2 the first "
-        "request of a connection pays 294 (HS256, bearer) to 570 bytes (RS256, bearer), with more claims up to 3,329; a "
-        "later one 1 byte, with more claims up to 3,345. It takes RS256, bearer or 3,000 bytes of claims to reach 500."
+        "Over HTTP/1.1 379 (HS256, bearer) to 725 bytes (RS256, bearer), with more claims up to 4,144. Over HTTP/2 the "
+        "first request of a connection pays 294 (HS256, bearer) to 570 bytes (RS256, bearer), with more claims up to "
+        "3,329; a later one 1 byte, with more claims up to 3,345. It takes RS256, bearer or 3,000 bytes of claims to "
+        "reach 500."
     )
     assert planted == evidence

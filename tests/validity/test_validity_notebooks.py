@@ -78,6 +78,8 @@ def test_its_page_loads_nothing(shown: dict[str, Any]):
         assert "<h1" in text
         assert not re.findall(r"""(?:\bsrc=|\bhref=|@import|url\(|\bfrom)\s*["']?(?:https?:)?//[^"')\s]+""", text)
         assert len(text) < 5_000_000
+        assert text.count('<div class="scroll" tabindex="0"') >= text.count('class="dataframe"')
+        assert 'border="1"' not in text
 
 
 def test_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
