@@ -110,7 +110,9 @@ class SuiteReport:
     def _shared(self, name: str, ruling: Ruling) -> float:
         """Return how many of the cells that a ruling rests on a part has; one that several parts have is a fraction."""
         having = Counter(cell["id"] for each in self.summaries.values() for cell in each["cells"])
-        return sum(1 / having[cell["id"]] for cell in self.summaries[name]["cells"] if cell["id"] in ruling.judged.cells)
+        return sum(
+            1 / having[cell["id"]] for cell in self.summaries[name]["cells"] if cell["id"] in ruling.judged.cells
+        )
 
 
 def _page(part: Part) -> str:

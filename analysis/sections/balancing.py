@@ -199,9 +199,7 @@ def _two(value: float | None) -> str:
     return number(value, 2)
 
 
-def _told(
-    here: Sequence[Balance], of: Callable[[Balance], Estimate], shown: Callable[[float | None], str]
-) -> str:
+def _told(here: Sequence[Balance], of: Callable[[Balance], Estimate], shown: Callable[[float | None], str]) -> str:
     told = []
     for policy in dict.fromkeys(each.cell.policy for each in here):
         ours = [each for each in here if each.cell.policy == policy]
@@ -214,7 +212,7 @@ def _draw(axes: Axes, here: Sequence[Balance], of: Callable[[Balance], Estimate]
     counts = sorted({each.cell.replicas for each in here})
     used = list(dict.fromkeys(each.cell.policy for each in here))
     if expected:
-        ends = [(place, (n - 1) / n) for place, n in enumerate(counts)]
+        ends = [(float(place), (n - 1) / n) for place, n in enumerate(counts)]
         ends = ends if len(ends) > 1 else [(place, ends[0][1]) for place in (-0.35, 0.35)]
         axes.plot(*zip(*ends, strict=True), color=MUTED.light, linewidth=1)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(float(value))))
