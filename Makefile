@@ -14,7 +14,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-workers worker bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
+.PHONY: help bench reference bench-auth bench-generator bench-workers worker bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims readme-figures
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -36,6 +36,10 @@ bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with o
 
 reference: .venv/.installed ## keep a run or a suite without its raw samples, as results/reference: RUN=
 	@$(PY) -m analysis.distil --run '$(or $(RUN),$(or $(RESULTS),results)/latest)' --out '$(or $(OUT),results/reference)'
+
+readme-figures: .venv/.installed ## write the figures that README quotes, from results/reference (RUN=)
+	@$(PY) -m analysis.readme_figures --run '$(or $(RUN),results/reference)'
+
 plan: .venv/.installed ## what a load needs, from a run: RPS=50000 SLO='p99<50ms' USERS=2000000 (HEADROOM= REPLICA_CPUS= RUN= SESSIONS=)
 	@$(PY) -m analysis.plan --rps '$(RPS)' --slo '$(SLO)' --users '$(USERS)' --headroom '$(HEADROOM)' --replica-cpus '$(REPLICA_CPUS)' \
 	    --run '$(or $(RUN),latest)' --sessions '$(SESSIONS)' --results '$(or $(RESULTS),results)'
@@ -110,11 +114,8 @@ endif
 lint: .venv/.installed-dev ## ruff, mypy (strict), import-linter
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
 
-notebooks: .venv/.installed-dev ## execute the notebooks on the latest run (or RUN=), into its folder
-	@cd analysis/notebooks && for notebook in *.ipynb; do \
-	    AUTHSCALE_RUN='$(abspath $(or $(RUN),results/latest))' JUPYTER_PLATFORM_DIRS=1 ../../.venv/bin/jupyter execute \
-	        --output='$(abspath $(or $(RUN),results/latest))/'$$notebook $$notebook || exit 1; \
-	done
+notebooks: .venv/.installed-dev ## execute the notebooks on the latest run (or RUN=), as pages in its folder
+	@JUPYTER_PLATFORM_DIRS=1 $(PY) -m analysis.notebook_pages --run '$(or $(RUN),$(or $(RESULTS),results)/latest)'
 
 lock: ## pin every dependency anew (needs uv)
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \

@@ -27,8 +27,9 @@ def asymptotic(stations: Sequence[Station], users: int, *, think_s: float = 0.0,
     total_s = sum(each.demand_s for each in stations) + delay_s
     slowest_s = max(1 / each.capacity_rps for each in stations)
     most = min(users / (total_s + think_s), 1 / slowest_s)
-    least = users / (users * total_s + think_s)
-    return Bounds(least, most, max(total_s, users * slowest_s - think_s), users * total_s)
+    worst_s = sum(each.demand_s / each.quota for each in stations) + delay_s  # stopped for all that its quota lacks
+    least = users / (users * worst_s + think_s)
+    return Bounds(least, most, max(total_s, users * slowest_s - think_s), users * worst_s)
 
 
 def balanced_job(stations: Sequence[Station], users: int, *, think_s: float = 0.0, delay_s: float = 0.0) -> Bounds:

@@ -1,19 +1,20 @@
-"""Options that go without saying: those that every cell of a run has alike, such as one quota for all replicas."""
+"""What goes without saying: options and threads that every cell of a run has alike, such as one quota for all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.load import NO_STORE, Cell
+from analysis.load import NO_STORE, USUAL_THREADS, Cell
 
 _OF_STORE = "store_"
 
 
 def plain(cell: Cell, cells: Sequence[Cell]) -> Cell:
-    """Return the cell without the options that all `cells` share, for its name; what a store has, all with a store."""
+    """Return the cell without what all `cells` share, for its name; of what a store has, all cells with a store."""
     said = {name: value for name, value in cell.options.items() if not _shared(name, value, cells)}
-    return replace(cell, options=said)
+    alike = len(cells) > 1 and len({each.threads for each in cells}) == 1
+    return replace(cell, options=said, threads=USUAL_THREADS if alike else cell.threads)
 
 
 def _shared(name: str, value: str, cells: Sequence[Cell]) -> bool:

@@ -99,6 +99,8 @@ def _plain(value: float | str) -> str:
 def _points(axes: Axes) -> Iterable[Point]:
     """Yield what was drawn: marks and lines with the intervals that go through them, bars, then other intervals."""
     marks = [*_marks(axes), *_bars(axes)]
+    if not marks and not any(isinstance(each, LineCollection) for each in axes.collections):
+        marks = list(_texts(axes))
     for segment in _segments(axes):
         place = next((n for n, mark in enumerate(marks) if _belongs(segment, mark)), None)
         if place is None:
@@ -125,14 +127,24 @@ def _marks(axes: Axes) -> Iterable[Point]:
 def _bars(axes: Axes) -> Iterable[Point]:
     for bars in axes.containers:
         for bar in bars if isinstance(bars, BarContainer) else ():
-            if not isinstance(bar, Rectangle) or not (bar.get_width() and bar.get_height()):
+            if not isinstance(bar, Rectangle):
                 continue
             (left, low), (right, high) = bar.get_xy(), (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())
+            if (left and left == right) or (low and low == high):
+                continue  # a part that there is none of, at the end of others
             ink = _ink(bar.get_facecolor())
             if getattr(bars, "orientation", "") == "horizontal":
                 yield Point(ink, f"bar from {_plain(float(left))}", float(right), (low + high) / 2)
             else:
                 yield Point(ink, f"bar from {_plain(float(low))}", (left + right) / 2, float(high))
+
+
+def _texts(axes: Axes) -> Iterable[Point]:
+    """Yield what a panel of words alone says, by field."""
+    for text in axes.texts:
+        if text.get_transform() == axes.transData and text.get_text():
+            x, y = text.get_position()
+            yield Point("", f"text {text.get_text()}", float(x), float(y))
 
 
 def _segments(axes: Axes) -> Iterable[Point]:

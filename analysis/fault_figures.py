@@ -29,7 +29,8 @@ def timeline(fault: str, results: Sequence[FaultResult]) -> Figure:
         caption=f"Requests a second by when the answer or the failure came, and below it p99 in ms of the good answers "
         f"by when they fell due, in windows of {WINDOW_S:g} s, all blocks together. The shade lasts from the fault to "
         "the last step of putting it right that belongs to it.",
-        reading="Of some thirty requests a window and block, p99 is nearly the slowest.",
+        reading="Where the line of answers dips, users were not served; when it and p99 are back where they were "
+        "before, the system has recovered. Of some thirty requests a window and block, p99 is nearly the slowest.",
         key=((_ANSWERED.name, "answered"), (_FAILED.name, "failed"), (_REFUSED.name, "refused (401)")),
         panels=tuple(_drawing(each) for each in shown),
     )
@@ -59,13 +60,14 @@ def _windows(trials: Sequence[Struck]) -> list[int]:
 
 def _counts(axes: Axes, trials: Sequence[Struck]) -> None:
     windows = _windows(trials)
-    at_s = np.asarray(windows) * WINDOW_S
+    at_s = np.asarray([*windows, windows[-1] + 1]) * WINDOW_S  # the last window has a length as well
     for part, ink in (("answered", _ANSWERED), ("failed", _FAILED), ("refused", _REFUSED)):
         total = np.zeros(len(windows))
         for trial in trials:
             first = round(trial.bins.at_s[0] / WINDOW_S)
             total += getattr(trial.bins, part)[np.asarray(windows) - first]
-        axes.step(at_s, total / len(trials) / WINDOW_S, where="post", color=ink.light, linewidth=1.6)
+        rates = np.append(total, total[-1]) / len(trials) / WINDOW_S
+        axes.step(at_s, rates, where="post", color=ink.light, linewidth=1.6)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 

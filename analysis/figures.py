@@ -36,7 +36,7 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
         recognising(analysis.run, drawn),
         octets(drawn),
         processor(analysis.run, drawn),
-        commands(drawn),
+        *(() if all(each.in_process for line in drawn for each in line.results) else (commands(drawn),)),
         balance(drawn),
         noise(analysis),
     )
@@ -112,7 +112,7 @@ def processor(run: Run, drawn: Sequence[Line]) -> Figure:
         title="CPU per request, by component",
         caption=f"Scheduler clocks over the measured phase, {load_words(run)}.",
         reading="The length is the processor time one request takes in all; the line at its end is the 95 % interval "
-        "of the total.",
+        "of the total, with an arrow where it goes on.",
         key=_part_key("replicas", "balancer", "store"),
         panels=tuple(panels),
     )

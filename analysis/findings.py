@@ -7,8 +7,10 @@ nothing says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from analysis.answer import Contest, comparison_of, contests
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.contention import contention
 from analysis.estimates import CellResult
@@ -150,7 +152,8 @@ def _octets(found: Sequence[Contest]) -> Iterable[Finding]:
 
 def _store(results: Sequence[CellResult]) -> Iterable[Finding]:
     shown = [each for each in results if each.cell.duplicate_of is None and each.measurable]
-    shown = [each for each in shown if each.cell.scheme != "control"]
+    cells = [each.cell for each in results]
+    shown = [replace(each, cell=plain(each.cell, cells)) for each in shown if each.cell.scheme != "control"]
     asked: dict[str, list[str]] = {}
     for each in shown:
         commands = "in process, counted by no server" if each.in_process else _asked(each)

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from analysis.wording import interval, number
+from analysis.wording import with_unit
 
 _STYLES = {"holds": "green", "does not hold": "red", "depends": "blue", "not measured": "dim"}
 
@@ -43,8 +43,8 @@ def _show(console: Console, claim: Mapping[str, Any]) -> None:
     verdict = str(claim["verdict"])
     console.print(Text.assemble((verdict, f"bold {_STYLES[verdict]}"), "  ", (claim["claim"], "bold")))
     if claim["value"] is not None:
-        span = interval(claim["low"], claim["high"])
-        console.print(Text(f"  {number(claim['value'])} {claim['unit']} ({span})"))
+        told, span = with_unit((claim["value"], claim["low"], claim["high"]), claim["unit"])
+        console.print(Text(f"  {told} ({span})"))
     console.print(Text(f"  {claim['detail']}", style="dim" if verdict == "not measured" else ""))
 
 

@@ -80,6 +80,7 @@ class Trial:
     study: Mapping[str, Any] = field(default_factory=dict)  # what the run's study found; its shape is the study's own
     balancer: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] | None = None  # what had to be refused and what had to be let in; None if not asked
+    counted_s: float | None = None  # between the two readings of every counter; None in older runs and without a load
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,7 @@ def _trial(path: Path) -> Trial:
             study=document.get("study", {}),
             balancer=document.get("balancer", {}),
             accuracy=document.get("accuracy"),
+            counted_s=document.get("counted_s"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

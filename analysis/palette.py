@@ -30,11 +30,11 @@ KNOWN = {
     ("token", "none"): Ink("token", "#00875f", "#2fc897", "o"),
 }
 SPARE = (
-    Ink("spare-1", "#b0568a", "#e295c0", "v"),
+    Ink("spare-1", "#8f2f6b", "#f5b5de", "v"),
     Ink("spare-2", "#c44e00", "#ff8d4d", "P"),
     Ink("spare-3", "#2b84a8", "#79cdf0", "X"),
-    Ink("spare-4", "#7d7200", "#ddd04a", "<"),
-    Ink("spare-5", "#6a51a3", "#b3a2ea", ">"),
+    Ink("spare-4", "#8c8000", "#ddd04a", "<"),
+    Ink("spare-5", "#6a51a3", "#9c88e3", ">"),
     Ink("spare-6", "#8c2d19", "#e58a76", "p"),
 )
 SCHEMES = {

@@ -32,6 +32,11 @@ TITLES = {
     "verify_cache": "What a cache of verified tokens changes",
     "tls": "The price of TLS at the balancer",
     "balancer": "What the balancer changes",
+    "store_rtt_ms": "The price of a store further away",
+    "shards": "What several shards change",
+    "persistence": "The price of persistence",
+    "cluster_copies": "The price of copies",
+    "access_ttl_s": "What the life of an access token changes",
 }
 """Findings by option; one that has no title here goes by its name."""
 TOLD: Mapping[str, tuple[str, ...]] = {

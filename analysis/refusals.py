@@ -37,7 +37,8 @@ def refusals(results: Sequence[CellResult]) -> Iterable[Finding]:
                 (cell.id,),
             )
     if refused:
-        names = joined(label(each.cell) for each in refused)
+        several = len({each.cell.policy for each in results}) > 1
+        names = joined(label(each.cell, policy=several) for each in refused)
         yield Finding(
             "left-out",
             "caution",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.drawing import band, note, panel, rows, rows_under_names
@@ -21,8 +22,10 @@ NAMED_ROW = 38
 FEWEST_TICKS, MOST_TICKS = 3, 9
 MOST_OF_LINE = 4
 """A panel of marks about a line shows this many times the line at most, but every mark."""
-NARROWEST = 0.13
-"""Share of a panel's axis that a number of three digits takes, beside names of rows."""
+NARROWEST = 0.045
+"""Share of a panel's axis that a digit of a number takes, beside names of rows, with its part of the gap."""
+BEYOND = 2.5
+"""A panel of bars ends at so many times the longest, where intervals go on beyond that."""
 LONG = 22
 """Letters above which names do not stand beside their rows: there they would take half of a phone's width."""
 
@@ -51,26 +54,30 @@ class Mark:
 def stacked_panel(name: str, alt: str, bars: Sequence[Bar]) -> str:
     """Return the SVG of one stacked bar a row, with its total at the end."""
     names = [bar.name for bar in bars]
-    reach = max((max(sum(bar.parts), bar.span[1] if bar.span else 0.0) for bar in bars), default=0.0) or 1.0
+    ends = [max(sum(bar.parts), bar.span[1] if bar.span else 0.0) for bar in bars]
+    # an interval over two blocks can be a hundred times as long as its bar
+    reach = min(max(ends, default=0.0), BEYOND * max((sum(bar.parts) for bar in bars), default=0.0)) or 1.0
     with panel(name, alt, height=_height(names), left=_left(names), bottom=28) as made:
         for row, bar in enumerate(bars):
-            _draw_bar(made.axes, row, bar, 0.36 if _long(names) else 0.6)
+            _draw_bar(made.axes, row, bar, 0.36 if _long(names) else 0.6, reach)
         _name_rows(made.axes, names)
         made.axes.set_xlim(0, reach * 1.24)
         made.axes.xaxis.set_major_locator(MaxNLocator(4))
     return made.svg
 
 
-def _draw_bar(axes: Axes, row: int, bar: Bar, height: float) -> None:
+def _draw_bar(axes: Axes, row: int, bar: Bar, height: float, reach: float) -> None:
+    """Draw a bar; an interval that goes on beyond `reach` ends there with an arrow, and is whole in the data."""
     start = 0.0
     for part, ink in zip(bar.parts, PARTS, strict=False):
         axes.barh(row, part, left=start, height=height, color=(bar.ink or ink).light, linewidth=0)
         start += part
-    end = start
+    end, arrow = start, ""
     if bar.span:
-        axes.hlines(row, bar.span[0], bar.span[1], color=TEXT.light, linewidth=1.5)
-        end = max(end, bar.span[1])
-    note(axes, end, row, bar.note or number(start))
+        line = axes.hlines(row, bar.span[0], bar.span[1], color=TEXT.light, linewidth=1.5)
+        line.set_clip_path(Rectangle((0, row - 1), reach, 2, transform=axes.transData))
+        end, arrow = max(end, min(bar.span[1], reach)), "→ " if bar.span[1] > reach else ""
+    note(axes, end, row, bar.note or arrow + number(start))
 
 
 def marks_panel(
@@ -166,7 +173,8 @@ def _apart(ticks: Sequence[float], low: float, high: float) -> list[float]:
     """Leave out ticks whose numbers would touch the one before, on a logarithmic axis from `low` to `high`."""
     kept: list[float] = []
     for tick in ticks:
-        if not kept or np.log(tick / kept[-1]) >= NARROWEST * np.log(high / low):
+        room = NARROWEST * sum(len(setting(each)) for each in (*kept[-1:], tick)) / 2  # half of each number
+        if not kept or np.log(tick / kept[-1]) >= room * np.log(high / low):
             kept.append(tick)
     return kept
 

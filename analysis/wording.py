@@ -28,7 +28,9 @@ STORES = {
     "replicated": " on replicated Redis",
 }
 """Names in sentences; a scheme or store that has none here goes by its own."""
+_COUNTS = {"shards": "{} shards"}
 _OPTIONS = {
+    **_COUNTS,
     "algorithm": "{}",
     "carrier": "{}",
     "claims_bytes": "{} B claims",
@@ -40,7 +42,6 @@ _OPTIONS = {
     "access_ttl_s": "access {} s",
     "token_ttl_s": "life {} s",
     "grace_s": "grace {} s",
-    "shards": "{} shards",
     "work_ms": "{} ms of work",
     "work_cpu_ms": "{} ms of computing",
     "hash_cost": "hash {}",
@@ -79,6 +80,13 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None else f"{number(100 * share, 2)} %"
 
 
+def with_unit(figure: tuple[float, float, float], unit: str) -> tuple[str, str]:
+    """Return a value (of value, low, high) with its unit, and its interval; a share `of …` is told as a percentage."""
+    scale, told = (100, f"% {unit}") if unit.startswith("of ") else (1, unit)
+    value, low, high = (scale * each for each in figure)
+    return f"{number(value)} {told}".strip(), interval(low, high)
+
+
 def value_text(estimate: Estimate, unit: str) -> str:
     """Return the value alone; a metric without a unit whose name is a ratio is given by the caller as a share."""
     return number(estimate.value) + (f" {unit}" if unit and estimate.value is not None else "")
@@ -109,6 +117,8 @@ def signed_percent(ratio: float | None) -> str:
     """Return a ratio as a signed change: 1.02 is `+2 %`, 0.95 is `−5 %`."""  # noqa: RUF002 - the minus is meant
     if ratio is None:
         return NOTHING
+    if math.isclose(ratio, 1, abs_tol=1e-9):
+        return "0 %"  # the last bit of a sum is no difference
     sign = "+" if ratio >= 1 else "−"  # noqa: RUF001 - a minus sign, not a hyphen
     return f"{sign}{number(100 * abs(ratio - 1), 2)} %"
 
@@ -131,9 +141,8 @@ def count_of(value: float, noun: str) -> str:
 
 def options_text(options: Mapping[str, str]) -> str:
     """Return options in words: `ES256, cookie`, `touch never`, `TLS`; empty for none."""
-    return ", ".join(
-        _OPTIONS.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items()
-    )
+    words = {**_OPTIONS, **{name: text.removesuffix("s") for name, text in _COUNTS.items() if options.get(name) == "1"}}
+    return ", ".join(words.get(name, f"{name.replace('_', ' ')} {{}}").format(_plain(v)) for name, v in options.items())
 
 
 def _told(cell: Cell) -> str:

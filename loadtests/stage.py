@@ -187,6 +187,7 @@ def record_of(
         "valid": not reasons,
         "invalid_reasons": reasons,
         "duration_s": load.duration_s,
+        "counted_s": length_s,
         "measured_from_ns": counts["measured_from_ns"],
         "warm_up": counts["warm_up"],
         "scheduled": sent.scheduled,

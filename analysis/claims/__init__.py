@@ -30,4 +30,4 @@ def judge_all(evidence: Evidence, claims: Iterable[Claim] | None = None) -> tupl
 
 
 def _not_measured(claim: Claim) -> Judged:
-    return Judged("not measured", None, "", f"Not measured here; `{claim.command}` measures it.")
+    return Judged("not measured", None, "", f"Measured by `{claim.command}`.")

@@ -36,14 +36,17 @@ _OUTCOMES: Mapping[str, tuple[str, str]] = {
         "without SameSite and a check it changed the user's state",
         "it changed nothing even without SameSite and a check",
     ),
-    "bearer_sent_by_itself": ("it had a bearer token sent", "it had no bearer token sent"),
-    "bearer_changed": ("and changed state by it", "and changed nothing by one"),
-    "lax_cookie_changed_by_another_site": ("SameSite=Lax did not stop it", "SameSite=Lax stopped it"),
+    "bearer_sent_by_itself": ("a bearer token was sent by itself", "no bearer token was sent by itself"),
+    "bearer_changed": ("state was changed by a bearer token", "nothing was changed by a bearer token"),
+    "lax_cookie_changed_by_another_site": (
+        "SameSite=Lax did not stop another site",
+        "SameSite=Lax stopped another site",
+    ),
     "strict_cookie_changed_by_a_sibling": (
         "SameSite=Strict did not stop a sibling host",
         "SameSite=Strict stopped a sibling host",
     ),
-    "checked_cookie_changed": ("the CSRF token did not stop it", "the CSRF token stopped it"),
+    "checked_cookie_changed": ("a CSRF token did not stop either", "a CSRF token stopped both"),
 }
 _BESIDES = {
     "header-storage": ("variable_read", "http_only_cookie_used_in_page"),

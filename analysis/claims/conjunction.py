@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.claims.evidence import Interval, Judged, Verdict
 from analysis.wording import capital, joined
 
-UNDECIDED = "cannot be told at this precision"
+UNDECIDED = "undecided at this precision"
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def judged(parts: Sequence[Part], value: Interval | None = None, unit: str = "")
     if missing:
         commands = joined(f"`{each}`" for each in dict.fromkeys(part.missing for part in missing))
         what = joined(f"“{part.says}”" for part in missing)
-        return Judged("not measured", None, "", f"Without a figure for {what}: {commands}. {told}", cells)
+        return Judged("not measured", None, "", f"Not measured: {what} ({commands} does it). {told}".strip(), cells)
     verdict = _verdict(parts)
     failed = joined(f"“{part.says}”" for part in parts if part.holds is False)
     open_ = joined(f"“{part.says}”" for part in parts if part.holds is None)
     why = f" What fails: {failed}." if failed else ""
-    why += f" For {open_}: {UNDECIDED}." if open_ else ""
+    why += f" {capital(UNDECIDED)}: {open_}." if open_ else ""
     return Judged(verdict, value, unit if value else "", f"{told}{why}".strip(), cells)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from analysis.claims.conjunction import UNDECIDED
 from analysis.claims.evidence import CellSeen, Claim, Evidence, Interval, Judged, rule_all
 from analysis.claims.figures import above, at_ease, per_ms
-from analysis.wording import joined, number
+from analysis.wording import capital, joined, number
 
 PLACE = 20
 
@@ -45,7 +45,7 @@ def _judged(
     outcomes = [time.within(*bounds) for *_, time in times]
     detail = f"Median {what}: {_spread([(name, time) for _, name, time in times])}."
     unsure = dict.fromkeys(name for (_, name, _), out in zip(times, outcomes, strict=True) if out is None)
-    detail += f" Of {joined(unsure)} it {UNDECIDED}." if unsure else ""
+    detail += f" {capital(UNDECIDED)}: {joined(unsure)}." if unsure else ""
     return Judged(rule_all(outcomes), usual, "ms" if usual else "", detail, _ids([each for each, *_ in times]))
 
 
@@ -69,10 +69,11 @@ def _check_kind(evidence: Evidence) -> Judged | None:
     waits = [above(part, _HALF) for _, part in sessions]
     least_cell, least = min(sessions, key=lambda pair: pair[1].value)
     told = (
-        f"A session check waits for the store {number(100 * least.value, 2)} % of its time or more "
-        f"(least {_named(least_cell)}); a token check makes {'no' if all(never) else 'some'} store commands."
+        f"A session check waits for the store for {number(100 * least.value, 2)} % of its time or more "
+        f"(least on {_named(least_cell)}); a token check makes {'no' if all(never) else 'some'} store commands."
     )
-    told += f" Of some stores the half {UNDECIDED}." if None in waits else ""
+    unsure = dict.fromkeys(_named(each) for (each, _), waiting in zip(sessions, waits, strict=True) if waiting is None)
+    told += f" {capital(UNDECIDED)}, whether half: {joined(unsure)}." if unsure else ""
     cells = _ids([*(each for each, _ in sessions), *tokens])
     return Judged(rule_all([*asks, *never, *waits]), least, "of the auth time", told, cells)
 

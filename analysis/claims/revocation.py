@@ -8,7 +8,7 @@ from typing import Any
 from analysis.claims.conjunction import UNDECIDED, all_of
 from analysis.claims.evidence import Claim, Evidence, Interval, Judged, rule_all
 from analysis.claims.figures import below, ids, less, told
-from analysis.wording import capital, joined, number
+from analysis.wording import capital, count, joined, number
 
 PLACE = 70
 
@@ -51,20 +51,21 @@ def _session(evidence: Evidence) -> Judged | None:
     if not cells:
         return None
     outcomes = [_at_once(each) for each in cells]
-    times = joined(f"{each['store']} {_time(each)}" for each in cells)
-    least = joined(f"{each['store']} ({each['known_by'][0]})" for each in cells)
-    detail = f"Milliseconds until every replica refused, p99: {times}. Replicas that knew the session: {least}."
-    detail += f" Where p99 has no upper end, or one above 100 ms, it {UNDECIDED}." if None in outcomes else ""
+    times = joined(f"{each['store']} {_time(each)} ({count(each['known_by'][0], 'replica')})" for each in cells)
+    unsure = [each["store"] for each, outcome in zip(cells, outcomes, strict=True) if outcome is None]
+    detail = f"Until every replica that knew the session refused it, p99: {times}."
+    detail += f" {capital(UNDECIDED)}: {joined(unsure)}." if unsure else ""
     usual = next((each for each in cells if each["store"] == "redis"), cells[0])
     return Judged(rule_all(outcomes), _p99(usual), "ms at p99", detail, ids(cells, "cell"))
 
 
 def _time(cell: Mapping[str, Any]) -> str:
+    """Return p99; with few log-outs nothing bounds it from above."""
     figure = _p99(cell)
     if figure:
-        return told(figure)
+        return told(figure, "ms")
     found = cell["p99_ms"]
-    return f"{'at least ' if found['at_least'] else ''}{number(found['value'])} (no upper end)"
+    return f"{'at least ' if found['at_least'] else ''}{number(found['value'])} ms (no upper end)"
 
 
 def _until_it_ends(cell: Mapping[str, Any]) -> bool:
@@ -80,14 +81,14 @@ def _token(evidence: Evidence) -> Judged | None:
     outcomes = [_until_it_ends(each) for each in cells]
     kept = [each for each, outcome in zip(cells, outcomes, strict=True) if outcome]
     ended = [each for each, outcome in zip(cells, outcomes, strict=True) if not outcome]
-    detail = f"To its end is accepted: {joined(_kind(each) for each in kept) or 'none'}."
+    detail = f"Accepted to its end: {joined(_kind(each) for each in kept) or 'none'}."
     if ended:
-        detail += f" Ended by the log-out, p99: {joined(f'{_kind(each)} {_time(each)} ms' for each in ended)}."
+        detail += f" Ended by the log-out, p99: {joined(f'{_kind(each)} {_time(each)}' for each in ended)}."
     hybrid = [each for each in _cells(evidence, "hybrid") if each["supported"]]
     if hybrid:
-        detail += f" With hybrid's short life: {joined(f'{_time(each)} ms' for each in hybrid)}."
+        detail += f" Of hybrid, by its short life: {joined(_time(each) for each in hybrid)}."
     verdict = rule_all(outcomes)
-    detail += " It depends on a list that is looked up with each request." if verdict == "depends" else ""
+    detail += " What ends one is a list that is looked up with each request." if verdict == "depends" else ""
     figure = next((_p99(each) for each in kept if _p99(each)), None)
     return Judged(verdict, figure, "ms at p99" if figure else "", detail, ids(cells, "cell"))
 
@@ -117,8 +118,8 @@ def _both(evidence: Evidence) -> Judged | None:
     outcomes = [_at_once(each) for each in watched]
     ends = [each["unended"] == 0 and _by_its_life(each) for each in watched]
     at_a_life = joined(f"{told(at)} at {each['life_s']} s" for each, at in sorted(known, key=lambda r: r[0]["life_s"]))
-    detail = f"Store commands a request by the life of an access token: {at_a_life}; a session makes "
-    detail += f"{told(sessions[0])}. Log-outs held after, p99: {joined(f'{_time(each)} ms' for each in watched)}."
+    detail = f"Store commands a request, by the life of an access token: {at_a_life}; of a session "
+    detail += f"{told(sessions[0])}. A log-out held after, p99: {joined(_time(each) for each in watched)}."
     if fewer is False or not all(ends):
         verdict = rule_all([False])
     elif fewer and all_of(outcomes):
@@ -126,7 +127,7 @@ def _both(evidence: Evidence) -> Judged | None:
     else:
         verdict = rule_all([None])
         detail += (
-            f" Whether it makes under half of a session's commands {UNDECIDED}."
+            f" {capital(UNDECIDED)}: whether it makes under half of a session's commands."
             if fewer is None
             else " It depends on the life: a log-out holds at the end of the access token's, not at once."
         )
@@ -145,9 +146,11 @@ def _half_of_it(known: Sequence[object], sessions: Sequence[object], watched: Se
         return None
     lacking = [_HYBRID] if not (known and sessions) else []
     lacking += [f"{_REVOCATION} SCHEMES=hybrid"] if not watched else []
-    there = "store commands" if known else "revocation"
+    there = "store commands were" if known else "revocation was"
     commands = joined(f"`{each}`" for each in lacking)
-    return Judged("not measured", None, "", f"{capital(there)} alone was measured; besides: {commands}.")
+    return Judged(
+        "not measured", None, "", f"Only {there} {'were' if known else 'was'} measured; {commands} does the rest."
+    )
 
 
 CLAIMS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analysis.claims.conjunction import Part, all_of, judged
@@ -53,7 +53,7 @@ def _until_a_replica_goes(evidence: Evidence) -> tuple[Part, Interval | None]:
 
 def _replication(evidence: Evidence) -> Judged | None:
     price, ratio = _price(evidence)
-    return judged([_works(evidence), price], ratio, "times the store's CPU of one replica")
+    return judged([_works(evidence), price], ratio, "times that of one replica")
 
 
 def _works(evidence: Evidence) -> Part:
@@ -119,17 +119,23 @@ def _one_more_to_fail(evidence: Evidence) -> Part:
     failed = [(each, found) for each in cells if (found := Interval.of(each["figures"].get("failed")))]
     if not failed:
         return Part(says, missing=_FAULTS)
-    each_failed = joined(f"{told(found)} requests failed{_after(each)}" for each, found in failed)
-    said = f"while the store was gone {each_failed}"
+    said = f"while the store was gone requests failed: {_ends([(each, found, told(found)) for each, found in failed])}"
+    said += _besides(cells, "recovered_s", "Itself again after", lambda figure: told(figure, "s"))
+    said += _besides(cells, "users_signed_out_share", "Users signed out", share)
     return Part(says, all_of([above(found, 0) for _, found in failed]), said, ids(cells))
 
 
-def _after(cell: Mapping[str, Any]) -> str:
-    back, out = (Interval.of(cell["figures"].get(name)) for name in ("recovered_s", "users_signed_out_share"))
-    told_ = [f"{cell['fault']} of {cell['store']}"]
-    told_ += [f"itself again after {told(back, 's')}"] if back else []
-    told_ += [f"{share(out)} of the users signed out"] if out else []
-    return f" ({', '.join(told_)})"
+def _besides(cells: Sequence[Mapping[str, Any]], name: str, what: str, shown: Callable[[Interval], str]) -> str:
+    """Return a sentence on another figure of the same faults; empty where none has it."""
+    found = [(each, figure) for each in cells if (figure := Interval.of(each["figures"].get(name)))]
+    return f". {what}: {_ends([(each, figure, shown(figure)) for each, figure in found])}" if found else ""
+
+
+def _ends(found: Sequence[tuple[Mapping[str, Any], Interval, str]]) -> str:
+    """Return the least and the greatest of several faults' figures, each with its fault."""
+    ordered = sorted(found, key=lambda row: row[1].value)
+    ends = ordered[:1] if len(ordered) == 1 else [ordered[0], ordered[-1]]
+    return " to ".join(f"{shown} ({cell['fault']}, {cell['store']})" for cell, _, shown in ends)
 
 
 CLAIMS = (

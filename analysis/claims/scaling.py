@@ -8,7 +8,7 @@ from typing import Any
 from analysis.claims.conjunction import Part, all_of, judged
 from analysis.claims.evidence import Claim, Evidence, Interval, Judged
 from analysis.claims.figures import NONE, above, below, ids, share, told
-from analysis.wording import joined
+from analysis.wording import joined, percent
 
 PLACE = 40
 
@@ -49,8 +49,9 @@ def _tokens_scale(evidence: Evidence) -> tuple[Part, Interval | None]:
     if not found:
         return Part(says, missing=_SCALING), None
     each, at, efficiency = max(found, key=lambda row: row[1])
-    said = f"tokens at {at} replicas served {share(efficiency)} of {at} times one"
-    said += f", where {each['busiest'][-1]['kind']} was busiest"
+    said = (
+        f"tokens at {at} replicas served {share(efficiency)} of {at} times one; busiest: {each['busiest'][-1]['kind']}"
+    )
     return Part(says, above(efficiency, _LEAST_EFFICIENCY), said, (each["cells"][-1],)), efficiency
 
 
@@ -64,7 +65,12 @@ def _tokens_ask_nobody(evidence: Evidence) -> Part:
     if not found:
         return Part(says, missing=_SCALING)
     most = max((commands for _, commands in found), key=lambda figure: figure.high)
-    return Part(says, most.high == 0, f"a token check makes {told(most)} store commands", (found[0][0].id,))
+    return Part(
+        says,
+        most.high == 0,
+        f"a token check makes {'no' if most.high == 0 else told(most)} store commands",
+        (found[0][0].id,),
+    )
 
 
 def _unshared_fail(evidence: Evidence) -> Part:
@@ -77,7 +83,7 @@ def _unshared_fail(evidence: Evidence) -> Part:
     if not found:
         return Part(says, missing="make bench EXPERIMENT=policies")
     each, refused = max(found, key=lambda row: int(row[0].facts["replicas"]))
-    said = f"without it {each.facts['replicas']} replicas refused {share(refused)} of the requests"
+    said = f"{each.facts['replicas']} replicas that share no sessions refused {share(refused)} of the requests"
     return Part(says, all_of([above(refused, NONE) for _, refused in found]), said, tuple(each.id for each, _ in found))
 
 
@@ -90,8 +96,8 @@ def _store_fills(evidence: Evidence) -> Part:
     each = found[0]
     bend, last = each["bend"], each["busiest"][-1]
     predicted, observed = Interval.of(bend["predicted"]), Interval.of(bend["observed"])
-    said = f"sessions' store was {share(Interval.exactly(last['share']))} busy at {each['replicas'][-1]} replicas"
-    said += f"; from its demand it is full at {told(predicted)} replicas" if predicted else ""
+    said = f"at {each['replicas'][-1]} replicas the store of sessions used {percent(last['share'])} of its quota"
+    said += f"; by its CPU time per request it is full at {told(predicted)}" if predicted else ""
     said += f", and the curve bends at {told(observed)}" if observed else ""
     return Part(says, last["kind"] == "store" and last["share"] > _LEAST_EFFICIENCY, said, (each["cells"][-1],))
 
@@ -136,7 +142,7 @@ def _tokens_occupy_none(evidence: Evidence) -> Part:
         return Part(says, missing=_SESSIONS)
     figures = joined(told(slope, "bytes") for _, slope in found)
     outcome = all_of([below(slope, _TOKEN_BYTES) for _, slope in found])
-    said = f"one more user with a token {figures} of the replica's"
+    said = f"one more user with a token occupies {figures} of the replica's memory"
     return Part(says, outcome, said, ids([cell for cell, _ in found], "cell"))
 
 

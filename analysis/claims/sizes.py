@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from analysis.claims.evidence import CellSeen, Claim, Evidence, Interval, Judged, rule_all
-from analysis.wording import joined, number
+from analysis.wording import count_of, number
 
 PLACE = 10
 
 _ABOUT_50 = 25.0, 100.0
 _MANY = 500.0
 _NO_END = float("inf")
+
+
+class Kind(NamedTuple):
+    """What decides a token's size: algorithm and carrier, and the bytes of claims besides its own."""
+
+    name: str
+    claims_bytes: int = 0
+
+
+_USUAL = Kind("HS256, bearer")
 
 
 def _cookie_size(evidence: Evidence) -> Judged | None:
@@ -26,44 +36,62 @@ def _cookie_size(evidence: Evidence) -> Judged | None:
 
 def _token_size(evidence: Evidence) -> Judged | None:
     cells = [each for each in evidence.cells(scheme="token", replicas=1) if _of_size(each)]
-    sizes = {_kind(each): _credential(each) for each in cells} or _lines(evidence)
+    sizes = {_kind(each.options): _credential(each) for each in cells} or _lines(evidence)
     if not sizes:
         return None
-    usual = sizes.get("HS256, bearer") or next(iter(sizes.values()))
-    http2 = _over_http2(evidence)
-    verdict = rule_all(size.within(_MANY, _NO_END) for size in (*sizes.values(), *http2.values()))
-    detail = f"Bytes of the header line: {_told(sizes)}."
-    if http2:
-        detail += f" Over HTTP/2 a token adds: {_told(http2)}."
-    return Judged(verdict, usual, "bytes", detail, _ids(cells))
+    usual = sizes.get(_USUAL) or next(iter(sizes.values()))
+    first, repeated = (_over_http2(evidence, which) for which in ("first", "repeated"))
+    every = (*sizes.values(), *first.values(), *repeated.values())
+    detail = f"Over HTTP/1.1 {_span(sizes)}."
+    if first and repeated:
+        detail += f" Over HTTP/2 the first request of a connection pays {_span(first)}; a later one {_span(repeated)}."
+    detail += f" {_reach(sizes)}"
+    return Judged(rule_all(size.within(_MANY, _NO_END) for size in every), usual, "bytes", detail, _ids(cells))
 
 
-def _told(sizes: Mapping[str, Interval]) -> str:
-    return joined(f"{name} {number(size.value)}" for name, size in sorted(sizes.items(), key=lambda p: p[1].value))
+def _span(sizes: Mapping[Kind, Interval]) -> str:
+    """Return the ends, tokens with more claims apart: `378 (HS256, cookie) to 725 bytes (RS256, bearer)`."""
+    own = {kind: size.value for kind, size in sizes.items() if not kind.claims_bytes}
+    more = {kind: size.value for kind, size in sizes.items() if kind.claims_bytes}
+    least, most = (end(own or more, key=(own or more).__getitem__) for end in (min, max))
+    low, high = ((own or more)[kind] for kind in (least, most))
+    told = (
+        count_of(high, "byte") if low == high else f"{number(low)} ({least.name}) to {number(high)} bytes ({most.name})"
+    )
+    return told if not own or not more else f"{told}, with more claims up to {number(max(more.values()))}"
 
 
-def _payloads(evidence: Evidence) -> list[tuple[str, Mapping[str, Any]]]:
+def _reach(sizes: Mapping[Kind, Interval]) -> str:
+    """Return which tokens reach 500 bytes over HTTP/1.1: that is what it depends on."""
+    reach = {kind: size.low >= _MANY for kind, size in sizes.items()}
+    named = [kind.name for kind, reaches in reach.items() if reaches and not kind.claims_bytes]
+    counts = sorted({kind.claims_bytes for kind in reach if kind.claims_bytes})
+    enough = (at for at in counts if all(reaches for kind, reaches in reach.items() if kind.claims_bytes >= at))
+    named += [f"{claims:,} bytes of claims" for claims in [next(enough, None)] if claims]
+    return f"It takes {_either(named)} to reach {number(_MANY)}." if named else f"None reaches {number(_MANY)}."
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _payloads(evidence: Evidence) -> list[tuple[Kind, Mapping[str, Any]]]:
     """Return the tokens whose octets were counted over HTTP/1.1 and HTTP/2, each with its kind."""
     return [
-        (_named(cell["options"]), cell)
+        (_kind(cell["options"]), cell)
         for document in evidence.sections("payload")
         for cell in document["cells"]
         if cell.get("scheme") == "token"
     ]
 
 
-def _lines(evidence: Evidence) -> dict[str, Interval]:
+def _lines(evidence: Evidence) -> dict[Kind, Interval]:
     return {kind: size for kind, cell in _payloads(evidence) if (size := Interval.of(cell["line_bytes"]))}
 
 
-def _over_http2(evidence: Evidence) -> dict[str, Interval]:
-    """Return what a token adds to the first request of a connection and to every other one."""
-    return {
-        f"{kind}, {which}": size
-        for kind, cell in _payloads(evidence)
-        for which, name in (("first request", "first"), ("repeated", "repeated"))
-        if (size := Interval.of(cell["added_bytes"][name]))
-    }
+def _over_http2(evidence: Evidence, which: str) -> dict[Kind, Interval]:
+    """Return what a token adds to the `first` request of a connection, or to a `repeated` one."""
+    return {kind: size for kind, cell in _payloads(evidence) if (size := Interval.of(cell["added_bytes"][which]))}
 
 
 def _of_size(cell: CellSeen) -> bool:
@@ -71,13 +99,9 @@ def _of_size(cell: CellSeen) -> bool:
     return set(cell.options) <= {"algorithm", "carrier", "claims_bytes"} and cell.metric("credential_bytes") is not None
 
 
-def _kind(cell: CellSeen) -> str:
-    return _named(cell.options)
-
-
-def _named(options: Mapping[str, str]) -> str:
-    more = f" with {options['claims_bytes']} bytes of claims" if "claims_bytes" in options else ""
-    return f"{options.get('algorithm', 'HS256')}, {options.get('carrier', 'bearer')}{more}"
+def _kind(options: Mapping[str, str]) -> Kind:
+    name = f"{options.get('algorithm', 'HS256')}, {options.get('carrier', 'bearer')}"
+    return Kind(name, int(options.get("claims_bytes", 0)))
 
 
 def _credential(cell: CellSeen) -> Interval:

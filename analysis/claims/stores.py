@@ -8,7 +8,7 @@ from typing import Any
 from analysis.claims.conjunction import Part, all_of, judged
 from analysis.claims.evidence import CellSeen, Claim, Evidence, Interval, Judged
 from analysis.claims.figures import NONE, above, at_ease, below, fault, ids, less, of_cells, per_ms, share, told
-from analysis.wording import joined
+from analysis.wording import count_of, joined
 
 PLACE = 50
 
@@ -90,7 +90,7 @@ def _lost(evidence: Evidence) -> Part:
     if not found:
         return Part(says, missing=_RESTARTS)
     outcome = all_of([above(out, _MOST_OF * on.value) for _, out, on in found])
-    figures = joined(f"{share(out)} of the users ({share(on)} were at the replica)" for _, out, on in found)
+    figures = joined(f"{share(out)} of the users, where {share(on)} were at the replica" for _, out, on in found)
     return Part(says, outcome, f"a restart signed out {figures}", ids([cell for cell, *_ in found]))
 
 
@@ -147,8 +147,8 @@ def _growth(evidence: Evidence) -> list[Part]:
     ]
     if not found:
         return []
-    figures = joined(told(ratio, "times") for _, ratio in found)
-    said = f"among the most users a look-up took {figures} as long as among the fewest"
+    figures = joined(told(ratio) for _, ratio in found)
+    said = f"a look-up among the most users took {figures} times one among the fewest"
     return [Part("any number of users", holds=True, told=said, cells=ids([cell for cell, _ in found], "cell"))]
 
 
@@ -159,7 +159,8 @@ def _persists(evidence: Evidence) -> Part:
     if not out or not lost:
         return Part(says, missing=_FAULTS)
     outcome = all_of([*(below(each, NONE) for each in out), *(below(each, 0) for each in lost)])
-    figures = f"signed out {joined(share(each) for each in out)} and lost {joined(told(each) for each in lost)} changes"
+    figures = f"signed out {joined(share(each) for each in out)} of the users and lost "
+    figures += f"{joined(told(each) for each in lost)} acknowledged changes"
     return Part(says, outcome, f"a restart of the database {figures}", ids(cells))
 
 
@@ -190,7 +191,8 @@ def _adds_load(evidence: Evidence) -> Part:
         return Part(says, missing=_STORES)
     outcome = all_of([above(figure, 0) for _, *figures in found for figure in figures])
     each, commands, cpu = found[0]
-    said = f"a request makes {told(commands)} statements and takes {told(cpu, 'us')} of the database's processors"
+    made = count_of(commands.value, "statement") if commands.low == commands.high else f"{told(commands)} statements"
+    said = f"a request makes {made} and takes {told(cpu, 'us')} of the database's CPU time"
     return Part(says, outcome, said, (each.id,))
 
 
@@ -226,8 +228,8 @@ def _expires(evidence: Evidence, store: str, command: str) -> Part:
         for each, left in zip(found, gone, strict=True)
     )
     each = found[0]
-    said = f"of {each['made']:,} sessions left alone {gone[0]:,} records went without a request"
-    said += f", and {each['refused']['count']:,} of {each['refused']['of']:,} were refused"
+    said = f"of {each['made']:,} sessions left alone, {gone[0]:,} were gone from the store without a request"
+    said += f", and {each['refused']['count']:,} of {each['refused']['of']:,} users were refused"
     return Part(says, outcome, said, (each["cell"],))
 
 
@@ -259,7 +261,7 @@ def _shared(evidence: Evidence) -> Part:
     if not cells:
         return Part(says, missing=_MEMCACHED)
     each, refused = cells[0]
-    said = f"one Memcached served {each.facts['replicas']} replicas, which refused {share(refused)}"
+    said = f"one Memcached served {each.facts['replicas']} replicas, which refused {share(refused)} of the requests"
     outcome = all_of([below(refused, NONE) for _, refused in cells])
     return Part(says, outcome, f"{said}; several servers of it were not measured", tuple(each.id for each, _ in cells))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.claims.conjunction import UNDECIDED
 from analysis.claims.evidence import Claim, Evidence, Interval, Judged, rule_all
 from analysis.claims.figures import ids, told
-from analysis.wording import count, joined
+from analysis.wording import capital, count, joined
 
 PLACE = 80
 
 _FEWEST_AMOUNTS = 2
+
+Row = tuple[Mapping[str, Any], float, Interval]
+"""A row of the part `work`, the margin of that run, and its ratio."""
 
 
 def _no_difference(evidence: Evidence) -> Judged | None:
@@ -25,31 +29,35 @@ def _no_difference(evidence: Evidence) -> Judged | None:
     if not rows or len({row["work_ms"] for row, *_ in rows}) < _FEWEST_AMOUNTS:
         return None
     outcomes = {id(row): _alike(ratio, margin) for row, margin, ratio in rows}
-    detail = " ".join(
-        f"Beside {amount} ms of work: "
-        + joined(f"{_pair(row)} {told(ratio)}" for row, _, ratio in rows if row["work_ms"] == amount)
-        + "."
-        for amount in sorted({row["work_ms"] for row, *_ in rows})
-    )
+    farthest = joined(f"{_farthest(rows, at)} beside {at} ms" for at in sorted({row["work_ms"] for row, *_ in rows}))
+    detail = f"Of median response times, the ratio farthest from one: {farthest} of work."
     alike = [at for at in sorted({row["work_ms"] for row, *_ in rows}) if _all_alike(rows, outcomes, at)]
     verdict = rule_all(outcomes.values())
     if verdict == "depends":
         margin = f"{100 * rows[0][1]:g} %"
         detail += f" All pairs are within {margin} beside {joined(f'{at} ms' for at in alike)}." if alike else ""
         unsure = sum(outcome is None for outcome in outcomes.values())
-        detail += f" Of {count(unsure, 'pair')} it {UNDECIDED}." if unsure else ""
-    worst = max((row for row in rows), key=lambda row: abs(row[2].value - 1))
-    unit = f"times, at {worst[0]['work_ms']} ms"
+        detail += f" {capital(UNDECIDED)}: {unsure} of {count(len(rows), 'pair')}." if unsure else ""
+    worst = max(rows, key=_distance)
+    unit = f"times beside {worst[0]['work_ms']} ms"
     return Judged(verdict, worst[2], unit, detail, ids([row for row, *_ in rows], "cell"))
+
+
+def _farthest(rows: Sequence[Row], at: int) -> str:
+    """Return the pair that differs most at an amount of work, with its ratio."""
+    row, _, ratio = max((each for each in rows if each[0]["work_ms"] == at), key=_distance)
+    return f"{_pair(row)} {told(ratio)}"
+
+
+def _distance(row: Row) -> float:
+    return abs(math.log(row[2].value))
 
 
 def _alike(ratio: Interval, margin: float) -> bool | None:
     return ratio.within(1 / (1 + margin), 1 + margin)
 
 
-def _all_alike(
-    rows: list[tuple[Mapping[str, Any], float, Interval]], outcomes: Mapping[int, bool | None], at: int
-) -> bool:
+def _all_alike(rows: Sequence[Row], outcomes: Mapping[int, bool | None], at: int) -> bool:
     return all(outcomes[id(row)] for row, *_ in rows if row["work_ms"] == at)
 
 

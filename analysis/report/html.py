@@ -5,19 +5,23 @@ Its one script makes tables sortable; without it they stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.markers import MarkerStyle
 
 from analysis.drawn_data import data_csv, without_data
 from analysis.lines import Figure
 from analysis.palette import BAND, GRID, INKS, MUTED, PARTS, TEXT
 from analysis.report.model import Report
+from analysis.report.table import Table
+
+_TICKED = re.compile("`([^`]+)`")
 
 
 def render(report: Report, figures: Sequence[Figure]) -> str:
@@ -28,6 +32,16 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
 def figures_alone(figures: Sequence[Figure]) -> str:
     """Return figures with their style and nothing around them, for a notebook."""
     return _environment().get_template("figures.html.j2").render(figures=figures, inks=INKS)
+
+
+def tables_alone(tables: Sequence[Table]) -> str:
+    """Return tables with their style and nothing around them, for a notebook."""
+    return _environment().get_template("tables.html.j2").render(tables=tables, inks=INKS)
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Return sentences as paragraphs, for a notebook."""
+    return "\n".join(f"<p>{_ticked(each)}</p>" for each in sentences)
 
 
 def page(template: str, **values: object) -> str:
@@ -46,12 +60,18 @@ def _environment() -> Environment:
     environment.filters["svg"] = _svg
     environment.filters["data_uri"] = _data_uri
     environment.filters["marker"] = _marker
+    environment.filters["ticked"] = _ticked
     return environment
 
 
 def _svg(svg: str) -> Markup:
     """Return a drawing without its data, as it is: we drew it, and matplotlib escapes the text in it."""
     return Markup(without_data(svg))  # noqa: S704
+
+
+def _ticked(text: str) -> Markup:
+    """Return text with what stands between backticks as code, and per cent on the line of its number."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text)).replace(" %", "\u00a0%")))  # noqa: S704 - escaped before
 
 
 @cache

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.claims.evidence import Ruling
 from analysis.report.table import Entry, Table
-from analysis.wording import NOTHING, count, interval, joined, number
+from analysis.wording import NOTHING, count, joined, with_unit
 
 TITLE = "Common claims, judged"
-_COLUMNS = ("claim", "verdict", "figure (95 % interval)", "what was found", "rule")
+_COLUMNS = ("claim", "verdict", "figure (95 % interval)", "what was found, by which rule")
 _ORDER = ("holds", "does not hold", "depends", "not measured")
 
 
 def tally(rulings: Sequence[Ruling]) -> str:
     """Return the ledger in one line: `21 claims: 9 hold, 4 do not hold, 6 depend on more, 2 were not measured`."""
-    counts = Counter[str](each.judged.verdict for each in rulings)
+    return tally_of(each.judged.verdict for each in rulings)
+
+
+def tally_of(verdicts: Iterable[str]) -> str:
+    """Return the same of verdicts as they stand in summary.json."""
+    counts = Counter(verdicts)
     words = {
         "holds": ("holds", "hold"),
         "does not hold": ("does not hold", "do not hold"),
@@ -24,7 +29,7 @@ def tally(rulings: Sequence[Ruling]) -> str:
         "not measured": ("was not measured", "were not measured"),
     }
     told = joined(f"{counts[name]} {words[name][counts[name] != 1]}" for name in _ORDER if counts[name])
-    return f"{count(len(rulings), 'common claim')} on sessions and tokens: {told}."
+    return f"{count(counts.total(), 'common claim')} on sessions and tokens: {told}."
 
 
 def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None = None) -> tuple[Table, ...]:
@@ -41,7 +46,7 @@ def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None =
                 title=tally(rulings),
                 columns=(*_COLUMNS, *(("measured by",) if links is not None else ())),
                 rows=tuple(_row(each, links) for each in judged),
-                note="Every verdict follows from the figures by the rule beside it; none is written by hand.",
+                note="Every verdict follows from the figures by the rule under them; none is written by hand.",
                 cards=True,
             )
         )
@@ -49,8 +54,8 @@ def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None =
         tables.append(
             Table(
                 title=f"{count(len(rest), 'claim')} that this run does not measure",
-                columns=("claim", "what measures it"),
-                rows=tuple((Entry(each.claim.text, each.claim.id), Entry(each.claim.command)) for each in rest),
+                columns=("claim", "how to measure it"),
+                rows=tuple((Entry(each.claim.text, each.claim.id), Entry(each.judged.detail)) for each in rest),
                 cards=True,
             )
         )
@@ -62,10 +67,7 @@ def _row(ruling: Ruling, links: Mapping[str, Entry] | None) -> tuple[Entry, ...]
     return (
         Entry(ruling.claim.text, ruling.claim.id),
         Entry(verdict, verdict=verdict.replace(" ", "-")),
-        Entry(f"{number(figure.value)} {ruling.judged.unit}".strip(), interval(figure.low, figure.high))
-        if figure
-        else Entry(NOTHING),
-        Entry(ruling.judged.detail),
-        Entry(ruling.claim.rule),
+        Entry(*with_unit((figure.value, figure.low, figure.high), ruling.judged.unit)) if figure else Entry(NOTHING),
+        Entry(ruling.judged.detail, ruling.claim.rule),
         *((links.get(ruling.claim.id, Entry(NOTHING)),) if links is not None else ()),
     )

@@ -80,6 +80,14 @@ def _entry(entry: Entry) -> str:
 
 
 def _escape(text: str) -> str:
+    """Return text that Markdown shows as it is; what stands between backticks stays code."""
+    parts = text.replace("\n", " ").split("`")
+    if len(parts) % 2 == 0:  # a backtick alone is no code
+        return _plain(text)
+    return "`".join(part.replace("|", "\\|") if place % 2 else _plain(part) for place, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
     for mark in "\\`*_|<":
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")

@@ -12,7 +12,7 @@ from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
 from analysis.finding import Finding
 from analysis.lines import Figure
-from analysis.load import Run, Trial
+from analysis.load import USUAL_THREADS, Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.report.guide import limits, reading
 from analysis.report.ledger_table import ledger_tables
@@ -113,6 +113,8 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
     if options:
         yield "Options that differ from their defaults", "; ".join(options)
+    threads = sorted({cell.threads for cell in cells})
+    yield from (("Threads of a replica", joined(map(str, threads))),) if threads != [USUAL_THREADS] else ()
     yield "Replicas", joined(str(each) for each in sorted({cell.replicas for cell in cells}))
     yield "Balancing", joined(dict.fromkeys(cell.policy for cell in cells))
     yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -101,10 +102,17 @@ class SuiteReport:
                 if ruling.judged.verdict != "not measured":
                     found.setdefault(ruling.claim.id, Entry(lab.name, link=pages[lab.name]))
         for ruling in self.rulings:
-            for name, summary in self.summaries.items():
-                if {cell["id"] for cell in summary["cells"]} & set(ruling.judged.cells):
-                    found.setdefault(ruling.claim.id, Entry(name, link=pages[name]))
+            name = max(self.summaries, key=lambda each: self._shared(each, ruling), default="")
+            if name and self._shared(name, ruling):
+                found.setdefault(ruling.claim.id, Entry(name, link=pages[name]))
         return found
+
+    def _shared(self, name: str, ruling: Ruling) -> float:
+        """Return how many of the cells that a ruling rests on a part has; one that several parts have is a fraction."""
+        having = Counter(cell["id"] for each in self.summaries.values() for cell in each["cells"])
+        return sum(
+            1 / having[cell["id"]] for cell in self.summaries[name]["cells"] if cell["id"] in ruling.judged.cells
+        )
 
 
 def _page(part: Part) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from analysis.compare import Comparison
 from analysis.drawing import panel
@@ -180,7 +181,7 @@ def _figure(
     panels = []
     for place, name in enumerate(names[:MOST_PANELS]):
         here = [each for each in made if series(each.cell) == name]
-        alt = f"{name}, {what}: {_told(here, of)}."
+        alt = f"{name}, {what}: {_told(here, of, percent if expected else _two)}."
         with panel(f"{id_}-{place}", alt, height=230) as drawn:
             _draw(drawn.axes, here, of, expected=expected)
         panels.append(Drawing(f"{name} ({what})", alt, drawn.svg))
@@ -194,11 +195,15 @@ def _ink(policy: str) -> Ink:
     return _INKS.get(policy, MUTED)
 
 
-def _told(here: Sequence[Balance], of: Callable[[Balance], Estimate]) -> str:
+def _two(value: float | None) -> str:
+    return number(value, 2)
+
+
+def _told(here: Sequence[Balance], of: Callable[[Balance], Estimate], shown: Callable[[float | None], str]) -> str:
     told = []
     for policy in dict.fromkeys(each.cell.policy for each in here):
         ours = [each for each in here if each.cell.policy == policy]
-        values = joined(f"{number(of(each).value, 2)} at {count(each.cell.replicas, 'replica')}" for each in ours)
+        values = joined(f"{shown(of(each).value)} at {count(each.cell.replicas, 'replica')}" for each in ours)
         told.append(f"{policy} {values}")
     return "; ".join(told)
 
@@ -207,7 +212,10 @@ def _draw(axes: Axes, here: Sequence[Balance], of: Callable[[Balance], Estimate]
     counts = sorted({each.cell.replicas for each in here})
     used = list(dict.fromkeys(each.cell.policy for each in here))
     if expected:
-        axes.plot(range(len(counts)), [(n - 1) / n for n in counts], color=MUTED.light, linewidth=1)
+        ends = [(float(place), (n - 1) / n) for place, n in enumerate(counts)]
+        ends = ends if len(ends) > 1 else [(place, ends[0][1]) for place in (-0.35, 0.35)]
+        axes.plot(*zip(*ends, strict=True), color=MUTED.light, linewidth=1)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(float(value))))
     for index, policy in enumerate(used):
         ours = sorted((each for each in here if each.cell.policy == policy), key=lambda each: each.cell.replicas)
         shift = (index - (len(used) - 1) / 2) * 0.09  # so that bars stand side by side
@@ -218,7 +226,7 @@ def _draw(axes: Axes, here: Sequence[Balance], of: Callable[[Balance], Estimate]
         highs = [value if each.high is None else each.high for each, value in zip(found, values, strict=True)]
         ink = _ink(policy)
         axes.vlines(places, lows, highs, color=ink.light, linewidth=2)
-        axes.plot(places, values, color=ink.light, marker=ink.marker, markersize=6, linewidth=1.2)
+        axes.plot(places, values, color=ink.light, marker=ink.marker, markersize=6, linewidth=1.2, clip_on=False)
     axes.set_xticks(range(len(counts)), [str(each) for each in counts])
     axes.set_xlim(-0.4, len(counts) - 0.6)
     axes.set_ylim(bottom=0)

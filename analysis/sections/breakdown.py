@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from analysis.breakdown import MOST_NEGATIVE, TOLERANCE, Breakdown, breakdowns
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.estimates import CellResult, Estimate
 from analysis.finding import Finding
@@ -37,10 +38,10 @@ _TEXT = (
 )
 _NOTE = (
     f"Where it says yes, the sum is within {percent(TOLERANCE)} of the measured mean and no more than "
-    f"{percent(MOST_NEGATIVE)} of the remainders are negative; the mean of the report is geometric over blocks, so "
-    "where blocks differ it is below the sum. The balancer's CPU time is measured, but not when: it "
-    "is in the hand-over and in what is left, and no part of its own. Threads that wait for the "
-    "interpreter's lock wait inside the part that they are in."
+    f"{percent(MOST_NEGATIVE)} of the remainders are negative. Means over blocks are plain here, so that they add up; "
+    "that of the metrics is geometric, and lower where blocks differ. The balancer's CPU time is measured, but not "
+    "when: it is in the hand-over and in what is left, and no part of its own. Threads that wait for the interpreter's "
+    "lock wait inside the part that they are in."
 )
 
 
@@ -50,14 +51,25 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     made = breakdowns(results)
     if not made:
         return None
+    cells = [each.cell for each in results]
+    made = tuple(replace(each, result=replace(each.result, cell=plain(each.result.cell, cells))) for each in made)
     return Section(
         id="breakdown",
         title="Where a request's time goes",
-        text=_TEXT,
+        text=(*_TEXT, _added_up(made)),
         findings=_findings(made),
         tables=(_table(made),),
         figures=(_figure(run, made),),
         document={"cells": [_document(each) for each in made]},
+    )
+
+
+def _added_up(made: Sequence[Breakdown]) -> str:
+    """Return how far the sums are off at most, and in how many cells the parts are believed."""
+    believed, worst = sum(each.believed for each in made), round(max(abs(each.difference) for each in made), 9)
+    return (
+        f"The sum of the parts is within {percent(worst)} of the measured mean in every cell; up to "
+        f"{percent(TOLERANCE)} counts as adding up. {believed} of {count(len(made), 'cell')} can be quoted."
     )
 
 
@@ -100,7 +112,8 @@ def _figure(run: Run, made: Sequence[Breakdown]) -> Figure:
         id="breakdown-figure",
         title="Mean response time, by part",
         caption=f"Means over the answered requests of each block, {load_words(run)}.",
-        reading="The length of a bar is the mean response time; the line at its end is the 95 % interval of that mean.",
+        reading="The length of a bar is the mean response time; the line at its end is the 95 % interval of that mean, "
+        "with an arrow where it goes on.",
         key=tuple(
             (ink.name, " and ".join(NAMES[name] for name in names)) for ink, names in zip(INKS, _STACKED, strict=True)
         ),
@@ -126,12 +139,11 @@ def _table(made: Sequence[Breakdown]) -> Table:
 
 
 def _row(each: Breakdown) -> tuple[Entry, ...]:
-    mean = each.result.estimates["response_mean_ms"]
     verdict = "yes" if each.believed else "no"
     return (
         Entry(label(each.result.cell)),
         Entry(verdict, f"{percent(each.negative_share)} negative"),
-        _entry(mean),
+        Entry(number(each.response_mean_ms)),
         Entry(number(each.sum_ms), signed_percent(1 + each.difference)),
         *(_entry(each.parts[name]) for name in NAMES),
         _entry(each.result.estimates["balancer_cpu_us_per_request"]),

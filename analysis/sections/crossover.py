@@ -18,7 +18,7 @@ from analysis.metrics import BY_NAME
 from analysis.palette import MUTED, SCHEMES, TEXT, Ink
 from analysis.report.table import Entry, Table
 from analysis.section import Section
-from analysis.wording import count, interval, joined, number, percent
+from analysis.wording import capital, count, interval, joined, number, percent
 from loadtests import load_words as words
 
 PLACE = 43
@@ -146,7 +146,7 @@ def _answer(found: Sequence[Crossing]) -> Iterable[str]:
             told.append(
                 f"at {rtt_ms:g} ms {span} times a token's, and more for certain in {dearer} of {len(here)} pairs"
             )
-        yield f"{BY_NAME[metric].title} of sessions, by the round trip to the store: {'; '.join(told)}."
+        yield f"{capital(BY_NAME[metric].title)} of sessions, by the round trip to the store: {'; '.join(told)}."
 
 
 def _tables(found: Sequence[Crossing]) -> Iterable[Table]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 
+from analysis.common_options import plain
 from analysis.compare import MARGIN, Comparison
 from analysis.drawing import panel
 from analysis.estimates import CellResult
@@ -44,9 +46,12 @@ _EXPIRIES = (
 
 def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Section | None:  # noqa: ARG001 - of every section
     """Return the part on memory, where the run counted sessions."""
-    growth, expiry = growths(run), expiries(run)
+    growth, expiry = list(growths(run)), list(expiries(run))
     if not growth and not expiry:
         return None
+    told = document(growth, expiry)
+    growth = [replace(each, cell=plain(each.cell, run.cells)) for each in growth]
+    expiry = [replace(each, cell=plain(each.cell, run.cells)) for each in expiry]
     findings = (*_memory_findings(growth), *_time_findings(growth), *_expiry_findings(expiry))
     return Section(
         id="memory",
@@ -56,7 +61,7 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
         findings=findings,
         tables=(*_slope_table(growth), *_time_table(growth), *_expiry_table(expiry)),
         figures=tuple(_figures(run, growth)),
-        document=document(growth, expiry),
+        document=told,
     )
 
 
@@ -143,7 +148,7 @@ def _figures(run: Run, growth: Sequence[Growth]) -> list[Figure]:
             id="memory",
             title="Memory and look-ups against signed-in users",
             caption="Readings at rest, less the one without any user; each block is a mark.",
-            reading="A straight line is a price per user. Flat is none.",
+            reading="A straight line is a price per user, as high as it is steep. A flat one costs nothing per user.",
             key=tuple(key),
             panels=tuple(panels),
         )

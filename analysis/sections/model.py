@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.demands import SHARED, processors
 from analysis.estimates import CellResult, Estimate, estimate
 from analysis.finding import Finding
 from analysis.lines import Drawing, Figure, load_words
-from analysis.load import Run
+from analysis.load import Cell, Run
 from analysis.model import NOT_VALID, RESPONSE_LIMIT, THROUGHPUT_LIMIT, UNDECIDED, HeldOut, SeriesModel, models
 from analysis.palette import inks
 from analysis.percentiles import Checked, check
@@ -32,6 +33,9 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     if not made:
         return None
     checked = [each for model in made for each in check(run, model, int(run.document.get("seed") or 0))]
+    cells = [each.cell for each in results]
+    made = [_named(each, cells) for each in made]
+    checked = [replace(each, result=_plain_name(each.result, cells)) for each in checked]
     return Section(
         id="model",
         title="The model, checked on cells it did not see",
@@ -46,16 +50,33 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
     )
 
 
+def _named(model: SeriesModel, cells: Sequence[Cell]) -> SeriesModel:
+    """Return the model with its cells by the names that the rest of the report gives them."""
+    return replace(
+        model,
+        fitted=tuple(_plain_name(each, cells) for each in model.fitted),
+        held_out=tuple(replace(each, result=_plain_name(each.result, cells)) for each in model.held_out),
+    )
+
+
+def _plain_name(result: CellResult, cells: Sequence[Cell]) -> CellResult:
+    return replace(result, cell=plain(result.cell, cells))
+
+
 def _about(made: Sequence[SeriesModel]) -> str:
     fitted = sorted({each.cell.replicas for model in made for each in model.fitted})
     held = sorted({each.result.cell.replicas for model in made for each in model.held_out})
     return (
         f"Demands (CPU per request, by component) and one delay were taken from the cells with "
-        f"{joined(map(str, fitted))} replicas, and the cells with {joined(map(str, held))} predicted. The model is "
+        f"{_replicas(fitted)}, and the cells with {_replicas(held)} predicted. The model is "
         f"valid here where its mean response is within {percent(RESPONSE_LIMIT)} and its throughput within "
         f"{percent(THROUGHPUT_LIMIT)} of what was measured with the whole interval of its error, and undecided where "
         "without."
     )
+
+
+def _replicas(counts: Sequence[int]) -> str:
+    return f"{joined(map(str, counts))} replica{'' if counts == [1] else 's'}"
 
 
 def _assumes(run: Run) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.estimates import CellResult, Estimate, estimate
-from analysis.load import Run, Trial
+from analysis.load import Run, Trial, read_samples
 from analysis.report.table import Entry, Table
 from analysis.section import Section
-from analysis.wording import count, interval, number, percent, setting, subject
+from analysis.wording import interval, label, number, percent, setting
+from loadtests.samples import MEASURED, among
 
 PLACE = 80
 _KINDS = ("replica", "store")
@@ -38,7 +42,9 @@ class _Row:
 def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Section | None:
     """Return a row for every kind of component with a quota; None where no quota held."""
     del comparisons
-    rows = [row for result in results for kind in _KINDS for row in _row(run, result, kind)]
+    cells = [each.cell for each in results]
+    named = [replace(each, cell=plain(each.cell, cells)) for each in results]
+    rows = [row for result in named for kind in _KINDS for row in _row(run, result, kind)]
     if not rows:
         return None
     periods = ", ".join(f"{period / 1000:g} ms" for period in sorted({row.period_us for row in rows}))
@@ -61,8 +67,7 @@ def _row(run: Run, result: CellResult, kind: str) -> Iterable[_Row]:
     shares, stopped, used = [], [], []
     for trial, block in zip(trials, parts, strict=True):
         if block and trial.duration_s:
-            periods = sum(part["periods"] for part in block)
-            periods, seconds = sum(part["periods"] for part in block), trial.duration_s * len(block)
+            periods, seconds = sum(part["periods"] for part in block), _counted_s(trial) * len(block)
             shares.append(sum(part["throttled_share"] * part["periods"] for part in block) / max(1, periods))
             stopped.append(sum(part["throttled_ns"] for part in block) / 1e6 / seconds)
             used.append(sum(part["cpu_ns"] / part["quota_cpus"] for part in block) / 1e9 / seconds)
@@ -70,6 +75,21 @@ def _row(run: Run, result: CellResult, kind: str) -> Iterable[_Row]:
         result, kind, first["quota_cpus"], int(first["quota_period_us"]),
         *(estimate(values, positive=False) for values in (shares, stopped, used)),
     )  # fmt: skip
+
+
+def _counted_s(trial: Trial) -> float:
+    """Return the time between the readings of the counters: a closed loop's last answers come after its duration.
+
+    An older run does not say; there it is until the last answer, after which the counters were read.
+    """
+    if trial.counted_s is not None:
+        return trial.counted_s
+    table = read_samples(trial, ("due_ns", "ended_ns", "phase"))
+    measured = among(table["phase"], MEASURED)
+    due, ended = (np.asarray(table[name].to_numpy())[measured] for name in ("due_ns", "ended_ns"))
+    if not ended.size:
+        return trial.duration_s
+    return max(trial.duration_s, float(ended.max() - (trial.measured_from_ns or due.min())) / 1e9)
 
 
 def _limited(trial: Trial, kind: str) -> list[dict[str, float]]:
@@ -82,7 +102,7 @@ def _table(rows: Sequence[_Row]) -> Table:
         ("cell", "component", "quota, cores", "period, ms", "used of it", "periods stopped", "stopped, ms per s"),
         tuple(
             (
-                Entry(subject(row.result.cell), count(row.result.cell.replicas, "replica")),
+                Entry(label(row.result.cell)),
                 Entry(row.kind),
                 Entry(setting(row.cpus)),
                 Entry(f"{row.period_us / 1000:g}"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from analysis.common_options import plain
 from analysis.compare import Comparison
 from analysis.estimates import CellResult
 from analysis.finding import Finding
@@ -39,9 +41,11 @@ _TEXT = (
 
 def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Section | None:  # noqa: ARG001 - of every section
     """Return the part on revocation, where the run watched log-outs."""
-    found = watched(run)
+    found = list(watched(run))
     if not found:
         return None
+    told = [document(each) for each in found]
+    found = [replace(each, cell=plain(each.cell, run.cells)) for each in found]
     findings = tuple(_findings(found))
     return Section(
         id="revocation",
@@ -51,14 +55,14 @@ def section(run: Run, results: Sequence[CellResult], comparisons: Sequence[Compa
         findings=findings,
         tables=tuple(_table([each for each in found if each.way == way], way) for way in WAYS),
         figures=(_figure(run, found),),
-        document={"observe_s": run.study.get("observe_s"), "cells": [document(each) for each in found]},
+        document={"observe_s": run.study.get("observe_s"), "cells": told},
     )
 
 
 def _table(found: Sequence[Watched], way: str) -> Table:
     rows = tuple(_row(each) for each in found)
     columns = ("ms", "log-outs", "accepted after", "p50", "p99", "longest", "past its end")
-    return Table(f"POST /{way}: {_SAYS[way]}", columns, rows, note=_NOTE)
+    return Table(f"POST /{way}: {_SAYS[way]}", columns, rows, note=_NOTE if way == WAYS[0] else "")
 
 
 def _row(found: Watched) -> tuple[Entry, ...]:

@@ -143,14 +143,15 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
                 if busiest.full
                 else f"no component was full; the nearest, {named(busiest.kind)}, was {percent(busiest.share)} busy"
             )
-            text = f"{each.series.name} at {last} replicas does {percent(scaled.value)} of {last} times one: {why}."
+            text = f"{capital(each.series.name)} at {last} replicas does {percent(scaled.value)} of {last} times one"
+            text += f": {why}."
             text += _dearer(each, last)
             made.append(Finding(f"scaling-loss-{cell}", "finding", "What limits scale-out", text, (cell,)))
         for found in each.predictions():
             if found.error.value and abs(found.error.value - 1) > TARGET:
                 text = (
-                    f"{each.series.name} at {found.replicas} replicas: {number(found.predicted.value)} requests/s "
-                    f"predicted, an error of {signed_percent(found.error.value)} ({signed_span(found.error)})."
+                    f"{capital(each.series.name)} at {found.replicas} replicas: {number(found.predicted.value)} "
+                    f"requests/s predicted, an error of {signed_percent(found.error.value)} ({signed_span(found.error)})."
                 )
                 name = f"scaling-prediction-{cell}-{found.replicas}"
                 made.append(Finding(name, "caution", "A prediction that was off", text, (cell,)))

@@ -10,7 +10,7 @@ from analysis.estimates import CellResult, Estimate, estimate
 from analysis.load import Run
 from analysis.report.table import Entry, Table
 from analysis.section import Section
-from analysis.wording import interval, label, percent
+from analysis.wording import label, percent
 
 PLACE = 46
 
@@ -51,11 +51,17 @@ def _table(rows: Sequence[tuple[CellResult, int, Estimate]]) -> Table:
         title="The busiest node's part of all commands",
         columns=("cell", "nodes", "busiest"),
         rows=tuple(
-            (Entry(label(each.cell)), Entry(str(nodes)), Entry(percent(most.value), interval(most.low, most.high)))
+            (Entry(label(each.cell)), Entry(str(nodes)), Entry(percent(most.value), _span(most)))
             for each, nodes, most in rows
         ),
         note="By each node's own counters, of the measured phase; t interval over blocks. Even is one over the nodes.",
     )
+
+
+def _span(share: Estimate) -> str:
+    if share.low is None or share.high is None:
+        return ""
+    return "exact" if share.low == share.high else f"{percent(max(0.0, share.low))} to {percent(min(1.0, share.high))}"
 
 
 def _record(result: CellResult, nodes: int, most: Estimate) -> dict[str, Any]:

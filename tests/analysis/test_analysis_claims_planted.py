@@ -225,3 +225,37 @@ def test_a_token_that_a_repeated_request_over_http2_does_not_pay_for_depends(evi
     planted = copy.deepcopy(evidence)
     _http2(1)(planted)
     assert _verdicts(planted)["token-size"] == "depends"
+
+
+def test_what_was_found_is_told_in_a_few_lines(evidence: Document):
+    """On a phone a line has some 50 letters."""
+    planted = copy.deepcopy(evidence)
+    _http2(1)(planted)
+    long = {each.claim.id: each.judged.detail for each in judge_all(Evidence(planted["summaries"], planted["lab"]))}
+    assert {name: len(detail) for name, detail in long.items() if len(detail) > 430} == {}
+
+
+def test_the_sizes_of_many_tokens_are_told_by_their_ends(evidence: Document):
+    planted = copy.deepcopy(evidence)
+    sizes = {("HS256", None): (379, 294, 1), ("ES256", None): (469, 365, 1), ("RS256", None): (725, 570, 1)}
+    sizes |= {("HS256", 250): (483, 377, 1), ("HS256", 3000): (4144, 3329, 3345)}
+    cells = [
+        {
+            "scheme": "token",
+            "options": {"algorithm": algorithm} | ({"claims_bytes": str(claims)} if claims else {}),
+            "line_bytes": _exactly(line),
+            "added_bytes": {"first": _exactly(first), "repeated": _exactly(repeated)},
+        }
+        for (algorithm, claims), (line, first, repeated) in sizes.items()
+    ]
+    payload = {"payload": {"cells": cells}}
+    alone = [{"run": {"id": "payload"}, "cells": [], "comparisons": [], "sections": payload}]
+    found = {each.claim.id: each.judged for each in judge_all(Evidence(alone, None))}["token-size"]
+    assert found.verdict == "depends"
+    assert found.detail == (
+        "Over HTTP/1.1 379 (HS256, bearer) to 725 bytes (RS256, bearer), with more claims up to 4,144. Over HTTP/2 the "
+        "first request of a connection pays 294 (HS256, bearer) to 570 bytes (RS256, bearer), with more claims up to "
+        "3,329; a later one 1 byte, with more claims up to 3,345. It takes RS256, bearer or 3,000 bytes of claims to "
+        "reach 500."
+    )
+    assert planted == evidence

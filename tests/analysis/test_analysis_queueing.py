@@ -96,6 +96,9 @@ def test_the_bounds_by_hand():
     assert (tight.least_rps, tight.most_rps) == pytest.approx((3 / 7, 0.5))
     cores = (Station("cores", 1.0, servers=2),)
     assert bounds.balanced_job(cores, 3) == bounds.asymptotic(cores, 3)
+    # a twentieth of a core serves a request of 1 ms in 20 ms where it is stopped all the time: 64 users, 4 copies
+    held = bounds.asymptotic((Station("replicas", 0.001, copies=4, quota=0.05),), 64)
+    assert (held.least_rps, held.most_rps) == pytest.approx((50, 200))
 
 
 def test_the_bottleneck_is_what_has_the_least_capacity():

@@ -56,6 +56,7 @@ def test_credentials_are_as_long_as_their_header_lines(summary: dict):
 def test_the_counts_of_all_parties_agree(small_run: Path):
     for path in small_run.glob("trials/*/*/trial.json"):
         trial = json.loads(path.read_text())
+        assert trial["counted_s"] >= 0.9 * trial["duration_s"], path  # the last arrival may be early
         samples = pq.read_table(path.with_name("samples.parquet")).to_pandas()
         measured = samples[samples["phase"] == "measured"]
         assert trial["sent"] == sum(trial["balancer"]["requests"].values()) == len(measured)
