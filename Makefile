@@ -5,13 +5,16 @@ PY := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 
 # Every knob of an experiment: NAME=value on the command line (or in the environment) becomes --name value.
-OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US BALANCER
+OPTIONS := TLS TOUCH ALGORITHM CARRIER CLAIMS_BYTES REVOCATION VERIFY_CACHE SHARDS ACCESS_TTL_S GRACE_S SPIN_US BALANCER \
+        TOKEN_TTL_S PERSISTENCE CLUSTER_COPIES REPLICA_CPUS STORE_CPUS STORE_RTT_MS WORK_MS WORK_CPU_MS HASH_COST \
+        LIFE_S
 AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE RAMP_TO STEPS ARRIVALS CLIENT \
         MAX_IN_FLIGHT USERS THINK DURATION WARMUP WARMUP_MAX BLOCKS PRECISION MAX_BLOCKS SEED THREADS ACCOUNTS \
-        HASH_COST THRESHOLDS RESULTS RESUME $(OPTIONS)
+        LOG_OUTS LOG_OUT_RATE LOG_OUTS_WITHIN_S AT_ONCE OBSERVE_S OTHERS_ON COUNTS LOOKUPS IDLE_S EXPIRING SLO \
+        RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock
+.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -33,6 +36,9 @@ bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with o
 
 reference: .venv/.installed ## keep a run or a suite without its raw samples, as results/reference: RUN=
 	@$(PY) -m analysis.distil --run '$(or $(RUN),$(or $(RESULTS),results)/latest)' --out '$(or $(OUT),results/reference)'
+plan: .venv/.installed ## what a load needs, from a run: RPS=50000 SLO='p99<50ms' USERS=2000000 (HEADROOM= REPLICA_CPUS= RUN= SESSIONS=)
+	@$(PY) -m analysis.plan --rps '$(RPS)' --slo '$(SLO)' --users '$(USERS)' --headroom '$(HEADROOM)' --replica-cpus '$(REPLICA_CPUS)' \
+	    --run '$(or $(RUN),latest)' --sessions '$(SESSIONS)' --results '$(or $(RESULTS),results)'
 
 bench-auth: contestants ## cost of authentication by itself, beside Flask-Session and Flask-JWT-Extended
 	@$(PY) -m loadtests.run $(bench_options) --experiment auth
@@ -53,6 +59,14 @@ contestants: .venv/.installed-dev ## install what the schemes flask-session and 
 validate: .venv/.installed ## can these figures be trusted? known truth, A/A, sensitivity, accounting, octets (under 10 minutes)
 	@$(PY) -m loadtests.validate --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
 	@$(PY) -m analysis.validate --run '$(or $(RESULTS),results)/latest-validate' --out '$(or $(RESULTS),results)/validate.json'
+
+browser-lab: .venv/.installed ## what injected scripts and other sites' pages can do with a credential, in headless Chromium
+	@$(PY) -m loadtests.browser_lab --results '$(or $(RESULTS),results)' $(if $(QUICK),--quick)
+	@$(PY) -m analysis.browser_lab --run '$(or $(RESULTS),results)/latest-browser-lab'
+
+payload: .venv/.installed ## octets of a credential over HTTP/1.1 and HTTP/2, first and repeated; then its report
+	@$(PY) -m loadtests.run $(bench_options) --experiment payload
+	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')

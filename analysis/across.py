@@ -16,6 +16,7 @@ from analysis.compare import ALPHA, COMPARED, Comparison, Verdict, holm, noise_f
 from analysis.estimates import CellResult
 from analysis.load import Cell
 from analysis.welch import Difference, difference
+from loadtests.pairs import where
 
 EXACT = (
     "request_bytes",
@@ -101,8 +102,8 @@ def control_of(pair: Matched, pairs: Iterable[Matched]) -> Matched | None:
     return next((each for each in pairs if each.cell.scheme == "control" and _place(each) == _place(pair)), None)
 
 
-def _place(pair: Matched) -> tuple[int, str, tuple[str | None, str]]:
-    return pair.cell.replicas, pair.cell.policy, (pair.cell.options.get("tls"), pair.cell.balancer)
+def _place(pair: Matched) -> tuple[object, ...]:
+    return *where(pair.cell), pair.cell.options.get("tls"), pair.cell.balancer
 
 
 def timed(pairs: Sequence[Matched], floors: Sequence[Mapping[str, Comparison]]) -> tuple[Timed, ...]:

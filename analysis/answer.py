@@ -53,7 +53,7 @@ def _reach(contest: Contest) -> tuple[bool, int, bool, bool]:
 
 def _pairing(contest: Contest) -> tuple[str, ...]:
     ours, theirs = contest.cell.cell, contest.baseline.cell
-    told = options_text(ours.options), options_text(theirs.options)
+    told = str(ours.threads), options_text(ours.options), options_text(theirs.options)
     return ours.scheme, ours.store, theirs.store, ours.policy, *told
 
 

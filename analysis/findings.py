@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from analysis.answer import Contest, comparison_of, contests
 from analysis.compare import Comparison
+from analysis.contention import contention
 from analysis.estimates import CellResult
 from analysis.finding import Finding
 from analysis.load import Run
@@ -42,7 +43,7 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
         *_octets(found),
         *_store(results),
         *_errors(results),
-        *_contention(run),
+        *contention(run),
         *_invalid(results),
         *unmeasurable(results),
         *stopped(run),
@@ -189,23 +190,6 @@ def _errors(results: Sequence[CellResult]) -> Iterable[Finding]:
         parts = joined(f"{each.cell.id} {percent(each.value('error_ratio'))}" for each in wrong)
         text = f"Requests with a wrong, late or missing answer: {parts}."
         yield Finding("errors", "caution", "Errors", text, tuple(each.cell.id for each in wrong))
-
-
-def _contention(run: Run) -> Iterable[Finding]:
-    machine, most = run.document.get("machine", {}), max(cell.replicas for cell in run.cells)
-    pinned = (machine.get("pinning") or {}).get("servers")
-    cores = len(pinned) if pinned else machine.get("cores")
-    if most > 1 and cores and machine.get("quota_method", "none") == "none":
-        parts = ["the balancer", "the store"] if pinned else ["the balancer", "the store", "the load generator"]
-        servers = f"Up to {count(most, 'replica')}"
-        yield Finding(
-            "contention",
-            "caution",
-            "Replicas share the cores",
-            f"{joined([servers, *parts])} shared {count(int(cores), 'core')} without a "
-            "quota, so a step from few replicas to many shows contention, not scaling.",
-            (),
-        )
 
 
 def _invalid(results: Sequence[CellResult]) -> Iterable[Finding]:

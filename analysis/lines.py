@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.common_options import plain
 from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.palette import Ink, inks, scheme_inks
-from analysis.wording import count, joined, options_text, series
+from analysis.wording import count, joined, series
 from loadtests import load_words as words
 
 MOST_LINES = 6
@@ -64,7 +65,7 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
     made = []
     for key in keys:
         here = tuple(sorted((each for each in shown if _key(each) == key), key=_replicas))
-        cell = here[0].cell
+        cell = plain(here[0].cell, cells)
         made.append(
             Line(
                 name=f"{series(cell)}, {cell.policy}" if len(policies) > 1 else series(cell),
@@ -81,8 +82,8 @@ def crowded(drawn: Sequence[Line]) -> bool:
     return len(drawn) > MOST_LINES
 
 
-def _key(result: CellResult) -> tuple[str, str, str, str]:
-    return result.cell.scheme, result.cell.store, result.cell.policy, options_text(result.cell.options)
+def _key(result: CellResult) -> tuple[str, str, str]:
+    return result.cell.scheme, series(result.cell), result.cell.policy
 
 
 def _replicas(result: CellResult) -> int:

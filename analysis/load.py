@@ -24,6 +24,8 @@ FORMAT = 1
 """The version of run.json and trial.json that this reader understands."""
 
 
+USUAL_THREADS = 4
+"""Of a replica, where a run of old does not say; names tell another number."""
 NO_STORE = "none"
 """What stands for the store of a cell that uses none."""
 
@@ -51,7 +53,7 @@ class Cell:
     shared: bool = True  # every replica accepts what another issued
     lags: bool = False  # ... a moment later only
     case: str = ""  # of the run's study
-    threads: int = 4
+    threads: int = USUAL_THREADS
     balancer: str = "haproxy"  # in older runs there was no other
 
 
@@ -76,6 +78,7 @@ class Trial:
     warm_up: Mapping[str, Any] = field(default_factory=dict)  # seconds, rounds, steady, truncated; empty in older runs
     study: Mapping[str, Any] = field(default_factory=dict)  # what the run's study found; its shape is the study's own
     balancer: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] | None = None  # what had to be refused and what had to be let in; None if not asked
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         shared=bool(entry.get("shared", entry["store"] != "memory")),
         lags=bool(entry.get("lags", False)),
         case=str(entry.get("case", "")),
-        threads=int(entry.get("threads", 4)),
+        threads=int(entry.get("threads", USUAL_THREADS)),
         balancer=str(entry.get("balancer", "haproxy")),
     )
 
@@ -241,6 +244,7 @@ def _trial(path: Path) -> Trial:
             warm_up=document.get("warm_up", {}),
             study=document.get("study", {}),
             balancer=document.get("balancer", {}),
+            accuracy=document.get("accuracy"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
@@ -267,25 +271,31 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             _require_format(path, file.schema_arrow)
-            table = file.read(columns=list(columns))
+            held = set(file.schema_arrow.names)
+            table = file.read(columns=[name for name in columns if name in held])
     except (OSError, pa.ArrowException) as error:
         raise RunError(
             f"{path.name} is truncated or no Parquet file ({_first_line(error)})",
             where=path,
             hint="delete that trial's folder and run again",
         ) from error
+    for name in columns:
+        if name not in held:
+            table = table.append_column(name, pa.array([contract.ADDED[name]] * table.num_rows, pa.int64()))
     return table.select(list(columns)).cast(pa.schema([contract.SCHEMA.field(name) for name in columns]))
 
 
 def _require_format(path: Path, schema: pa.Schema) -> None:
     found = (schema.metadata or {}).get(contract.METADATA_KEY, b"none").decode()
-    if found != str(contract.FORMAT):
+    if found not in map(str, contract.READABLE):
+        known = " and ".join(map(str, contract.READABLE))
         raise RunError(
-            f"{path.name} has sample format {found}, and this reader knows {contract.FORMAT}",
+            f"{path.name} has sample format {found}, and this reader knows {known}",
             where=path,
             hint="read it with the revision of authscale that wrote it",
         )
-    missing = [name for name in contract.SCHEMA.names if name not in schema.names]
+    added = contract.ADDED if found == "1" else {}
+    missing = [name for name in contract.SCHEMA.names if name not in schema.names and name not in added]
     if missing:
         raise RunError(
             f"{path.name} lacks the columns {', '.join(missing)}", where=path, hint="delete that trial and run again"

@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analysis import parts
 from analysis.load import NO_STORE, Cell, Trial, read_samples
+from analysis.parts import Parts, parts_of
 from loadtests import load_words
 from loadtests import samples as contract
 from loadtests.catalogue import BY_NAME, METRICS, Metric
@@ -37,6 +39,7 @@ _COLUMNS = (
     "ended_ns",
     "user_was_busy",
     "phase",
+    "operation",
     "status",
     "outcome",
     "replica",
@@ -45,8 +48,7 @@ _COLUMNS = (
     "response_head_bytes",
     "response_body_bytes",
     "credential_bytes",
-    "auth_ns",
-    "store_ns",
+    *parts.COLUMNS,
 )
 """What the metrics need of a sample."""
 
@@ -80,6 +82,8 @@ class Measurement:
     """The same in all by node, of a store of several."""
     fault: str | None
     """Why the trial must not count although the harness found no fault; None if there is nothing."""
+    parts: Parts | None = None
+    """Where the mean response time goes; None where the replicas did not tell, as in older runs."""
 
 
 def measure(trial: Trial, cell: Cell) -> Measurement:
@@ -90,7 +94,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
     sent = measured & ~dropped
     answered = sent & (_numbers(table, "status") > 0)
     refused = measured & contract.among(outcome, contract.REFUSED)
-    wrong = measured & contract.among(outcome, contract.ERROR, contract.TIMEOUT, contract.FAILED)
+    wrong = measured & contract.among(outcome, contract.ERROR, contract.TIMEOUT, contract.FAILED, contract.OUTDATED)
     response_ms, service_ms = _times_ms(table, answered)
     count = int(sent.sum())
     octets = _octets(table, sent, answered)
@@ -98,12 +102,14 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "response_p50_ms": quantile(response_ms, 0.50),
         "response_p90_ms": quantile(response_ms, 0.90),
         "response_p99_ms": quantile(response_ms, 0.99),
+        "response_mean_ms": _mean(response_ms) if response_ms.size else None,
         "service_p50_ms": quantile(service_ms, 0.50),
         "throughput_rps": _throughput_rps(table, answered, trial, cell),
         "refused_ratio": _ratio(int(refused.sum()), count),
         "error_ratio": _ratio(int(wrong.sum()), count),
         "auth_p50_us": _server_p50_us(_numbers(table, "auth_ns")[answered]),
         "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(_numbers(table, "store_ns")[answered]),
+        "auth_store_share": _store_share(table, answered),
         "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
@@ -128,6 +134,12 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
             for name, counted in ((trial.store or {}).get("nodes") or {}).items()
         },
         fault=_fault(trial, count, int(dropped.sum()), int(answered.sum())),
+        parts=parts_of(
+            {name: _numbers(table, name)[answered] for name in parts.COLUMNS},
+            _numbers(table, "started_ns")[answered],
+            service_ms,
+            response_ms,
+        ),
     )
 
 
@@ -177,6 +189,13 @@ def _octets(table: pa.Table, sent: NDArray[np.bool_], answered: NDArray[np.bool_
 def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
     """Return the median of a Server-Timing duration in us, over the answers that carried one."""
     return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
+
+
+def _store_share(table: pa.Table, answered: NDArray[np.bool_]) -> float | None:
+    """Return the median part that store time has in auth time, of the reads: they ask the store for nothing else."""
+    auth, store = _numbers(table, "auth_ns"), _numbers(table, "store_ns")
+    told = answered & contract.among(table["operation"], "me") & (auth > 0) & (store >= 0)
+    return quantile(store[told] / auth[told], 0.50)
 
 
 def _work(trial: Trial, cell: Cell) -> dict[str, int]:

@@ -54,6 +54,9 @@ PARTS = (
     Ink("part-1", "#4b4fa8", "#9aa0f2"),
     Ink("part-2", "#8f95cc", "#6a6fc0"),
     Ink("part-3", "#c9cce6", "#454a7c"),
+    Ink("part-4", "#d08a3c", "#b9772b"),
+    Ink("part-5", "#8b919b", "#868d98"),
+    Ink("part-6", "#dcb98a", "#7a5a30"),
 )
 """Parts of a stacked bar, the one that matters first; no hue of a series."""
 

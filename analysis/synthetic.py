@@ -156,6 +156,7 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
     count = UNMEASURED + plan.requests
     typical = plan.typical_ms.get((cell["scheme"], cell["store"]), 1.4) * (1 + 0.1 * (cell["replicas"] - 1))
     typical += 0.1 * (_commands_per_request(cell) - 1) if _counted(cell) else 0
+    typical += float(cell["options"].get("work_ms", 0))
     typical *= float(np.exp(rng.normal(0, plan.block_noise)))
     service = (typical * 1e6 * np.exp(rng.normal(0, 0.35, count))).astype(np.int64)
     due = (np.cumsum(rng.exponential(1 / RATE_RPS, count)) * 1e9).astype(np.int64) + 10**9
@@ -164,9 +165,11 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
     started = due + lateness
     replica = np.arange(count) % cell["replicas"]
     lost = (cell["store"] in IN_PROCESS) & (cell["policy"] != "sticky") & (replica != 0)
-    spent = _STORE_US.get(cell["store"], 120) * _commands_per_request(cell) if cell["store"] != "none" else 0
+    spent: float = _STORE_US.get(cell["store"], 120) * _commands_per_request(cell) if cell["store"] != "none" else 0
+    spent += 1e3 * float(cell["options"].get("store_rtt_ms", 0)) if spent else 0
     spent_ns = (1e3 * spent * np.exp(rng.normal(0, 0.2, count))).astype(np.int64)
     check_us = _CHECK_US.get(cell["options"].get("algorithm"), 30)
+    auth_ns = spent_ns + rng.integers(900 * check_us, 1100 * check_us, count)
     credential = _CREDENTIAL_BYTES.get(cell["scheme"], 200) + int(cell["options"].get("claims_bytes", 0))
     return {
         "due_ns": due,
@@ -188,9 +191,10 @@ def sample_columns(cell: Cell, plan: Plan, rng: np.random.Generator) -> dict[str
         "response_head_bytes": np.full(count, 260),
         "response_body_bytes": np.where(lost, 120, 96),
         "credential_bytes": np.full(count, credential),
-        "auth_ns": spent_ns + rng.integers(900 * check_us, 1100 * check_us, count),
+        "auth_ns": auth_ns,
         "store_ns": spent_ns,
         "queue_ns": rng.integers(100_000, 200_000, count),
+        "app_ns": auth_ns + np.maximum(0, (service - auth_ns - 220_000) * 3 // 10),
         "connection_reused": np.ones(count, dtype=bool),
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from analysis.compare import Comparison
 from analysis.estimates import Estimate
-from analysis.load import NO_STORE, Cell
+from analysis.load import NO_STORE, USUAL_THREADS, Cell
 
 SCHEMES = {
     "token": "tokens",
@@ -38,8 +38,18 @@ _OPTIONS = {
     "balancer": "{}",
     "spin_us": "{} us planted",
     "access_ttl_s": "access {} s",
+    "token_ttl_s": "life {} s",
     "grace_s": "grace {} s",
     "shards": "{} shards",
+    "work_ms": "{} ms of work",
+    "work_cpu_ms": "{} ms of computing",
+    "hash_cost": "hash {}",
+    "life_s": "life {} s",
+    "replica_cpus": "{} cores each",
+    "store_cpus": "store {} cores",
+    "store_rtt_ms": "store {} ms away",
+    "persistence": "{}",
+    "cluster_copies": "{} copy each",
 }
 """Options in words; one that has none here goes by its name and value. Only what is not the default is told."""
 
@@ -126,6 +136,12 @@ def options_text(options: Mapping[str, str]) -> str:
     )
 
 
+def _told(cell: Cell) -> str:
+    """Return options and, where it is not the usual one, the number of threads in words."""
+    threads = (f"{cell.threads} threads",) if cell.threads != USUAL_THREADS else ()
+    return ", ".join((*threads, *filter(None, (options_text(cell.options),))))
+
+
 def option_value(name: str, value: str) -> str:
     """Return one option in words."""
     return options_text({name: value})
@@ -137,7 +153,7 @@ def _plain(value: str) -> str:
 
 def series(cell: Cell) -> str:
     """Return what a cell measures apart from its replicas: `session · redis, touch never`, `token ES256, cookie`."""
-    told = options_text(cell.options)
+    told = _told(cell)
     if cell.store == NO_STORE:
         return f"{cell.scheme} {told}" if told else cell.scheme
     return f"{cell.scheme} · {cell.store}" + (f", {told}" if told else "")
@@ -153,7 +169,7 @@ def label(cell: Cell, *, policy: bool = False) -> str:
 
 def subject(cell: Cell) -> str:
     """Return a cell as the subject of a sentence: `tokens`, `sessions on Redis`, `tokens (ES256)`, `control`."""
-    told = options_text(cell.options)
+    told = _told(cell)
     place = "" if cell.store == NO_STORE else STORES.get(cell.store, f" on {cell.store}")
     return SCHEMES.get(cell.scheme, cell.scheme) + place + (f" ({told})" if told else "")
 

@@ -31,12 +31,14 @@ METRICS = (
     Metric("response_p50_ms", "response p50", "ms", "Latency", "median response time of answered requests"),
     Metric("response_p90_ms", "response p90", "ms", "Latency", "response time that 90 % stay under"),
     Metric("response_p99_ms", "response p99", "ms", "Latency", "response time that 99 % stay under"),
+    Metric("response_mean_ms", "response mean", "ms", "Latency", "arithmetic mean response time of a block"),
     Metric("service_p50_ms", "service p50", "ms", "Latency", "median service time: from write to last octet"),
     Metric("throughput_rps", "throughput", "1/s", "Requests", "answered requests a second", better="more"),
     Metric("refused_ratio", "refused", "", "Requests", "401s to signed-in users, over requests sent"),
     Metric("error_ratio", "errors", "", "Requests", "wrong, late or missing answers, over requests sent"),
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
     Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
+    Metric("auth_store_share", "auth on the store", "", "Authentication", "part of a check's time spent on the store"),
     Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
     Metric(
         "store_bytes_in_per_request", "to the store", "octets", "Bytes", "read by the store per request, as it counts"

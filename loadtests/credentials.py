@@ -52,7 +52,7 @@ def from_reply(body: bytes, set_cookies: list[bytes], earlier: Credential = NOTH
             case "cookie":
                 pair = _cookie(wanted["name"].encode(), set_cookies)
                 csrf = f"{wanted['csrf_header']}: {wanted['csrf_token']}\r\n"
-                return Credential(b"Cookie: " + pair + b"\r\n", csrf.encode())
+                return Credential(b"Cookie: " + pair + b"\r\n", csrf.encode(), lives_s=_max_age_s(pair, set_cookies))
             case kind:
                 raise ProtocolError(f"the login reply asks for a credential of unknown kind {kind!r}")
     except (ValueError, KeyError, TypeError) as error:
@@ -63,6 +63,12 @@ def _refresh_body(wanted: dict[str, str]) -> bytes:
     if "refresh_token" not in wanted:
         return b""
     return json.dumps({"refresh_token": wanted["refresh_token"]}).encode()
+
+
+def _max_age_s(pair: bytes, set_cookies: list[bytes]) -> int:
+    (attributes,) = (value.split(b";")[1:] for value in set_cookies if value.split(b";", 1)[0] == pair)
+    ages = [each.strip()[len(b"max-age=") :] for each in attributes if each.strip().lower().startswith(b"max-age=")]
+    return int(ages[0]) if ages else 0
 
 
 def _cookie(name: bytes, set_cookies: list[bytes]) -> bytes:

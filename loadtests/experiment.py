@@ -105,6 +105,11 @@ class Cell:
         return self.topology.policy
 
     @property
+    def threads(self) -> int:
+        """Of each replica."""
+        return self.topology.threads
+
+    @property
     def options(self) -> Mapping[str, str]:
         """What differs from its default."""
         return self.topology.unusual

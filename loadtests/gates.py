@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from loadtests.samples import DROPPED, ERROR, FAILED, LOGIN, MEASURED, OK, REFUSED, TIMEOUT, among, counts
+from loadtests.accuracy import Counts, false_accepts
+from loadtests.samples import (
+    DROPPED,
+    ERROR,
+    FAILED,
+    LOGIN,
+    MEASURED,
+    OK,
+    OUTDATED,
+    REFUSED,
+    TIMEOUT,
+    among,
+    counts,
+    counts_by,
+)
+from topology.calibrate_link import off_by_too_much
 
 MAX_LATENESS_SHARE = 0.1  # of the p99 latency
 # Below this the timer of an idle user moves its arrival and nothing else: its latency counts from the wake-up.
@@ -35,11 +50,22 @@ class Sent:
     lateness_p99_ms: float
     response_p50_ms: float
     response_p99_ms: float
+    by_operation: Counts = field(default_factory=dict)
+    """Operation to outcome to requests of the measured phase."""
+
+
+def against_link(asked_ms: float, added_ms: float | None) -> list[str]:
+    """The reason against a trial whose links to the store were not as long as was asked; `added_ms` as verified."""
+    if added_ms is None or not off_by_too_much(asked_ms, added_ms):
+        return []
+    return [f"link off: a round trip of {added_ms:.2f} ms where {asked_ms:g} ms were asked"]
 
 
 def read_sent(path: Path) -> Sent:
     """Count the samples of one trial. Raises OSError or pyarrow.ArrowInvalid on a missing or broken file."""
-    table = pq.read_table(path, columns=["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "outcome"])
+    table = pq.read_table(
+        path, columns=["due_ns", "started_ns", "ended_ns", "user_was_busy", "phase", "operation", "outcome"]
+    )
     measured, outcome = among(table["phase"], MEASURED), table["outcome"]
     unsent = among(outcome, DROPPED)
     was_sent = measured & ~unsent
@@ -59,6 +85,7 @@ def read_sent(path: Path) -> Sent:
         lateness_p99_ms=_quantile(lateness_ms, 0.99),
         response_p50_ms=_quantile(response_ms, 0.5),
         response_p99_ms=_quantile(response_ms, 0.99),
+        by_operation=counts_by(table["operation"], outcome, measured),
     )
 
 
@@ -68,6 +95,7 @@ def reasons_against(
     generator_cpu_share: float,
     steal_share: float,
     refusals_expected: bool,
+    accepted_by_design: frozenset[str] = frozenset(),
     balanced: int,
     locust: int,
     closed: bool = False,
@@ -80,6 +108,7 @@ def reasons_against(
         generator_cpu_share: CPU time of the generator over the measured phase's length.
         steal_share: share of the machine's time that the hypervisor took.
         refusals_expected: the cell's store is not shared, so that wrong refusals are what the cell shows.
+        accepted_by_design: operations that the scheme cannot always refuse (`loadtests.accuracy`).
         balanced: requests that the balancer counted over the measured phase.
         locust: requests that Locust counted over the whole trial.
         closed: the load was a closed loop: it has no rate to miss, and a late generator is a longer think time.
@@ -91,8 +120,9 @@ def reasons_against(
     wrong = {
         name: count
         for name, count in sent.outcomes.items()
-        if name in (ERROR, TIMEOUT, FAILED) or (name == REFUSED and not refusals_expected)
+        if name in (ERROR, TIMEOUT, FAILED) or (name in (REFUSED, OUTDATED) and not refusals_expected)
     }
+    let_in = false_accepts(sent.by_operation, accepted_by_design)
     unsent = 1 - sent.sent / sent.scheduled if sent.scheduled else 1.0
     checks = {
         "nothing was sent": sent.sent == 0,
@@ -107,6 +137,9 @@ def reasons_against(
         f"generator used {generator_cpu_share:.0%} of its core": generator_cpu_share > MAX_GENERATOR_CPU_SHARE,
         f"the machine lost {steal_share:.1%} to steal": steal_share > MAX_STEAL_SHARE,
         f"wrong answers: {', '.join(f'{count} {name}' for name, count in wrong.items())}": bool(wrong),
+        f"let in what had to be refused: {', '.join(f'{count} {name}' for name, count in let_in.items())}": bool(
+            let_in
+        ),
         f"the balancer counted {balanced} requests and {sent.sent} were sent": balanced != sent.sent,
         f"Locust counted {locust} requests and {sent.recorded} were recorded": locust != sent.recorded,
     }

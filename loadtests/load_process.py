@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from loadtests import arrivals, control, pacing
+from loadtests.acknowledged import Loss
 from loadtests.client import CLIENTS
 from loadtests.phases import Phase, Phases
 from loadtests.rates import Rate
@@ -66,6 +67,7 @@ class Shared:
         self.host = environment.host or ""
         self.authority: Path | None = Path(options.authority) if options.authority else None
         self.next_user = 0
+        self.losses: list[Loss] = []  # of the scenario that looks for them
         self._environment = environment
         gevent.spawn(self.phases.conduct, self._started, self._finish)
 
@@ -86,7 +88,11 @@ class Shared:
 
     def record(self) -> dict[str, Any]:
         """What the harness is told of the phases, for trial.json."""
-        return {"measured_from_ns": self.phases.measured.start_ns, "warm_up": self.phases.warmed.as_dict()}
+        return {
+            "measured_from_ns": self.phases.measured.start_ns,
+            "warm_up": self.phases.warmed.as_dict(),
+            "losses": [loss.as_dict() for loss in self.losses],
+        }
 
     def _started(self, phase: Phase, text: str) -> None:
         if phase is self.phases.login and text:

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import load_rules
-from loadtests.experiment import Cell, Experiment
+from loadtests.experiment import Cell, Experiment, Load
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
-from loadtests.study import USUAL, Study, module, resolve
+from loadtests.study import USUAL, Study, check_load, module, resolve
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
-from servers.users import HashCost
 from topology import balancer
 from topology.spec import (
+    HASH_COST,
     MAX_REPLICAS,
     MAX_THREADS,
     NO_STORE,
@@ -38,9 +38,9 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 
 # section -> key -> what it takes
 _KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": int},
+    "axes": {"schemes": list, "stores": list, "replicas": list, "policies": list, "threads": (int, list)},
     "load": load_rules.REQUIRED,
-    "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": str},
+    "plan": {"blocks": int, "seed": int, "accounts": int, "hash_cost": (str, list)},
 }  # fmt: skip
 # keys that may be left out
 _OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -80,7 +80,10 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         for section, keys in _KEYS.items():
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
-        document["axes"]["variants"] = _with_options(document["axes"].get("variants", [{}]), changes.get("options", {}))
+        asked = changes.get("options", {})
+        variants = _at_each_hash_cost(document["axes"].get("variants", [{}]), document["plan"]["hash_cost"])
+        document["axes"]["variants"] = _with_options(variants, asked)
+        document["axes"]["asked_options"] = list(asked)
         return _resolve(name, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
@@ -126,12 +129,9 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         raise ExperimentError(
             f"users ({load.users}) must not exceed accounts ({plan['accounts']}): each signs in as somebody else"
         )
-    try:
-        HashCost.parse(plan["hash_cost"])
-    except ValueError as error:
-        raise ExperimentError(f"hash_cost: {error}") from error
     study = resolve(document.get("study", {}), changes.get("study", {}))
-    cells = _cells(document["axes"], plan.get("copies", 1), study)
+    check_load(study, load)
+    cells = _cells(document["axes"], plan.get("copies", 1), study, load)
     precision = _precision(plan, cells)
     return Experiment(
         name=name,
@@ -141,7 +141,7 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         blocks=max(plan["blocks"], LEAST_BLOCKS) if precision else plan["blocks"],
         precision=precision,
         seed=plan["seed"],
-        settings={"accounts": plan["accounts"], "hash_cost": plan["hash_cost"]},
+        settings={"accounts": plan["accounts"], "hash_cost": " ".join(_hash_costs(cells))},
         thresholds=_thresholds(plan.get("thresholds", []), cells),
         study=study,
     )
@@ -177,7 +177,7 @@ def _thresholds(texts: list[Any], cells: tuple[Cell, ...]) -> tuple[str, ...]:
     return tuple(each.text for each in thresholds)
 
 
-def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ...]:
+def _cells(axes: Mapping[str, Any], copies: int, study: Study, load: Load) -> tuple[Cell, ...]:
     for axis, what, known in (
         ("schemes", "scheme", scheme_names()),
         ("stores", "store", store_names()),
@@ -189,22 +189,29 @@ def _cells(axes: Mapping[str, Any], copies: int, study: Study) -> tuple[Cell, ..
         if not isinstance(count, int):
             raise ExperimentError(f"replicas: {count!r} is not a whole number")
         in_range("replicas", count, 1, MAX_REPLICAS)
-    in_range("threads", axes["threads"], 1, MAX_THREADS)
+    threads = _values("threads", _listed(axes["threads"]))
+    for count in threads:
+        if not isinstance(count, int):
+            raise ExperimentError(f"threads: {count!r} is not a whole number")
+        in_range("threads", count, 1, MAX_THREADS)
     topologies = [
-        Topology(scheme, store, count, policy, axes["threads"], options=options)
+        Topology(scheme, store, count, policy, each, options=options)
         for scheme, store, options in _variants(axes)
-        for count, policy in itertools.product(axes["replicas"], axes["policies"])
+        for count, policy, each in itertools.product(axes["replicas"], axes["policies"], threads)
     ]
     if study.kind != USUAL:
-        return _cells_of_study(topologies, study)
+        return _cells_of_study(topologies, study, load)
     # the floor, on the fewest servers, is the quietest cell there is; without it the first one asked for
     baseline = min(topologies, key=lambda each: (each.scheme != "control", each.replicas))
     duplicates = (Cell(baseline, duplicate_of=baseline.id, copy=number) for number in range(1, copies + 1))
     return (*(Cell(each) for each in topologies), *duplicates)
 
 
-def _cells_of_study(topologies: list[Topology], study: Study) -> tuple[Cell, ...]:
+def _cells_of_study(topologies: list[Topology], study: Study, load: Load) -> tuple[Cell, ...]:
     """Each topology in every case that the study has for it; no duplicate, as its trials are not compared by time."""
+    check = getattr(module(study.kind), "check", None)
+    if check:
+        check(study, topologies, load)
     made = tuple(Cell(each, case=case) for each in topologies for case in module(study.kind).cases(study, each))
     if not made:
         raise ExperimentError(f"the study {study.kind} has nothing to do on any of these cells")
@@ -221,7 +228,8 @@ def _variants(axes: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str]]]:
                 own = {name: value for name, value in variant.items() if name in known and value != known[name].default}
                 if (scheme, store, own) not in made:
                     made.append((scheme, store, own))
-    for name in {name for variant in axes["variants"] for name in variant}:
+    # what the file varies may be of schemes or stores that the command line left out
+    for name in axes.get("asked_options", ()):
         if not any(name in option_names(scheme, store) for scheme, store, _ in made):
             raise ExperimentError(f"{name} changes nothing here: no scheme or store of this experiment has that option")
     return sorted(made, key=lambda each: (axes["schemes"].index(each[0]), _place(axes["stores"], each[1])))
@@ -241,6 +249,21 @@ def _stores(scheme: str, asked: list[str], options: Mapping[str, str]) -> list[s
 
 def _place(asked: list[str], store: str) -> int:
     return asked.index(store) if store in asked else -1
+
+
+def _at_each_hash_cost(variants: list[Any], costs: str | list[str]) -> list[Any]:
+    """The variants, at every cost of the plan those that name none."""
+    listed = _values("hash_cost", _listed(costs))
+    return [
+        {HASH_COST.name: cost, **variant} if isinstance(variant, dict) else variant
+        for cost in listed
+        for variant in variants
+    ]
+
+
+def _hash_costs(cells: tuple[Cell, ...]) -> list[str]:
+    """Every cost that some cell's passwords are hashed at, in order."""
+    return list(dict.fromkeys(cell.topology.every_option[HASH_COST.name] for cell in cells))
 
 
 def _with_options(variants: list[Any], changes: Mapping[str, list[str]]) -> list[dict[str, str]]:
@@ -263,6 +286,11 @@ def _with_options(variants: list[Any], changes: Mapping[str, list[str]]) -> list
     if not made:
         raise ExperimentError("an option without a value; name at least one")
     return made
+
+
+def _listed(value: Any) -> list[Any]:
+    """One value of an axis stands for a list of it."""
+    return value if isinstance(value, list) else [value]
 
 
 def _values(axis: str, values: Iterable[Any]) -> list[Any]:

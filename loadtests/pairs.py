@@ -35,6 +35,10 @@ class CellFacts(Protocol):
         """The balancer's."""
 
     @property
+    def threads(self) -> int:
+        """Of each replica."""
+
+    @property
     def options(self) -> Mapping[str, str]:
         """What differs from its default, name to value."""
 
@@ -65,6 +69,8 @@ BASELINE_STORE = "redis"
 
 _OF_ANY = frozenset(option.name for option in COMMON_OPTIONS)
 """Options that a topology of any scheme and store has."""
+_SURROUNDING = frozenset(option.name for option in COMMON_OPTIONS if option.surrounds)
+"""Those of them at each value of which cells are compared with each other, and never across."""
 
 
 def pairs(cells: Sequence[C]) -> Mapping[Question, list[tuple[C, C]]]:
@@ -84,9 +90,15 @@ def _matching(cells: Sequence[C], baselines: Sequence[C], fits: Callable[[C, C],
     ]
 
 
-def _place(cell: CellFacts) -> tuple[int, str, tuple[tuple[str, str], ...]]:
-    """Return what two cells of different schemes or stores must share: replicas, policy, options of any topology."""
-    return cell.replicas, cell.policy, tuple(sorted((n, v) for n, v in cell.options.items() if n in _OF_ANY))
+def _place(cell: CellFacts) -> tuple[object, ...]:
+    """Return what two cells of different schemes or stores share: where they stand, and options of any topology."""
+    return *where(cell), tuple(sorted((n, v) for n, v in cell.options.items() if n in _OF_ANY))
+
+
+def where(cell: CellFacts) -> tuple[object, ...]:
+    """Return what any two cells share that are compared: replicas, policy, threads, what surrounds authentication."""
+    around = sorted((name, value) for name, value in cell.options.items() if name in _SURROUNDING)
+    return cell.replicas, cell.policy, cell.threads, tuple(around)
 
 
 def _floor(cell: CellFacts, baseline: CellFacts) -> bool:
@@ -113,7 +125,7 @@ def _stores(cells: Sequence[C]) -> Iterable[tuple[C, C]]:
 
 
 def _but_store(cell: CellFacts) -> tuple[object, ...]:
-    return cell.scheme, cell.replicas, cell.policy, tuple(sorted(cell.options.items()))
+    return cell.scheme, *where(cell), tuple(sorted(cell.options.items()))
 
 
 def _nearest(cell: C, cells: Sequence[C]) -> list[C]:
@@ -124,7 +136,7 @@ def _nearest(cell: C, cells: Sequence[C]) -> list[C]:
     fewer = [
         each
         for each in cells
-        if (each.scheme, each.replicas, each.policy) == (cell.scheme, cell.replicas, cell.policy)
+        if (each.scheme, where(each)) == (cell.scheme, where(cell))
         and each.store in (cell.store, NO_STORE)
         and each.options.items() < cell.options.items()
     ]

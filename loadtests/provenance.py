@@ -14,14 +14,14 @@ from typing import Any
 import psutil
 
 from loadtests.machine import wake_up_noise_p99_us
-from topology import binaries
+from topology import binaries, cgroups
 from topology.cpu import Cores
 
 _ROOT = Path(__file__).parent.parent
 # what stands on the measured path
 _PACKAGES = (
-    "argon2-cffi", "cryptography", "flask", "gevent", "granian", "hiredis", "httptools", "locust", "pyarrow", "pyjwt",
-    "redis", "werkzeug",
+    "argon2-cffi", "cryptography", "flask", "gevent", "granian", "h2", "hiredis", "hpack", "httptools", "locust",
+    "pyarrow", "pyjwt", "redis", "werkzeug",
 )  # fmt: skip
 # on it where a contestant is measured, and installed
 _CONTESTANTS = ("cachelib", "flask-jwt-extended", "flask-session", "flask-sqlalchemy", "msgspec")
@@ -38,7 +38,7 @@ def machine(cores: Cores) -> dict[str, Any]:
         "os": _os_name(),
         "python": platform.python_version(),
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "quota_method": "none",
+        "quota_method": cgroups.method_name(),
         "noise_p99_us": round(wake_up_noise_p99_us(), 1),
         "loadavg_1m_before": os.getloadavg()[0],
         "pinning": cores.as_dict(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import re
 import signal
 import sys
 from datetime import UTC, datetime
@@ -42,15 +43,15 @@ from loadtests.study import USUAL, every_setting, module
 from loadtests.thresholds import split
 from loadtests.trial import finished_trial, run_trial
 from loadtests.verify import VerificationError
-from servers import stores, users
-from topology import cpu
+from servers import stores
+from topology import cgroups, cpu, quota
 from topology.backing import binary_names
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, every_option
+from topology.spec import HASH_COST, NO_STORE, every_option
 
 ATTEMPTS = 2
 _OPTION, _SETTING = "option ", "setting "  # before a name that must not meet another argument's
@@ -112,7 +113,7 @@ def _run_suite(
         title, parts = suite.load_suite(name, profile)
         for part in parts:
             if part.experiment != suite.LAB:
-                _asked_for(_arguments_of(part))
+                _check_quotas(_asked_for(_arguments_of(part)))
         folder = make_folder(results, name)
         record = suite.begin(folder, name, title, profile, parts, _now())
     else:
@@ -168,8 +169,19 @@ def _refuse_changes(why: str, arguments: dict[str, Any]) -> None:
         raise SetupError(f"{why}: {', '.join(given)}")
 
 
+def _check_quotas(experiment: Experiment) -> None:
+    """Refuse a quota that this machine cannot give, before anything starts."""
+    cores = cpu.divide_cores().servers
+    for cell in experiment.cells:
+        try:
+            quota.check(cell.topology.every_option, cores)
+        except quota.QuotaError as error:
+            raise SetupError(str(error)) from error
+
+
 def _run(experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None) -> int:
     """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
+    _check_quotas(experiment)
     software, cores = provenance.software(_binaries(experiment)), cpu.divide_cores()
     machine = provenance.machine(cores)
     if resumed is None:
@@ -186,8 +198,8 @@ def _run(experiment: Experiment, results: Path, console: Console, resumed: Path 
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
-        settings = experiment.settings
-        users.seed(accounts.users_db, settings["accounts"], users.HashCost.parse(settings["hash_cost"]))
+        costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
+        accounts.seed(experiment.settings["accounts"], costs)
         around = Surroundings(experiment, folder, accounts, reaper, cores)
         with progress(experiment, console) as shown:
             record |= _run_blocks(around, shown, record)
@@ -257,6 +269,11 @@ def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
+    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+        console.print(
+            "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
+            highlight=False,
+        )
     console.print()
 
 
@@ -299,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--stores", type=_names, help="comma-separated, for the schemes that keep state")
     option("--replicas", type=_counts, help="comma-separated whole numbers")
     option("--policies", type=_names, help="comma-separated balancer policies")
-    option("--threads", type=int, help="threads per replica")
+    option("--threads", type=_counts, help="threads per replica, comma-separated whole numbers")
     option("--scenario", help="a file of loadtests/scenarios/")
     option("--model", help=f"load model: {', '.join(MODELS)}")
     option("--rate", type=float, dest="rate_rps", help="requests per second of all users together (open loop)")
@@ -323,15 +340,15 @@ def _parser() -> argparse.ArgumentParser:
     option("--seed", type=int, help="of the order and the arrivals")
     option("--copies", type=int, help="duplicates of the baseline in every block")
     option("--accounts", type=int, help="rows of the user table")
-    option("--hash-cost", help="argon2id cost of the passwords")
     option("--thresholds", type=split, help="demands on the figures, parted by ; : 'response_p99_ms < 50'")
     for each in every_option().values():
         takes = ", ".join(each.values) if each.values else f"{each.low} to {each.high}"
+        takes = f" ({takes})" if each.parse is None else ""
         option(
             f"--{each.name.replace('_', '-')}",
             type=_names,
             dest=f"{_OPTION}{each.name}",
-            help=f"{each.meaning} ({takes})",
+            help=f"{each.meaning}{takes}",
         )
     for setting in every_setting().values():
         option(f"--{setting.name.replace('_', '-')}", dest=f"{_SETTING}{setting.name}", help=setting.meaning)
@@ -339,7 +356,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """The parts between commas; those within t=2,m=19456,p=1 part nothing."""
+    return [part.strip() for part in re.split(r",(?!\s*[mp]=)", text) if part.strip()]
 
 
 def _counts(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 History of the format (`FORMAT`, kept in the Parquet metadata under `authscale_samples`):
 
 1. first version.
+2. `app_ns`; read from a file of format 1 it is -1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+ADDED = {"app_ns": -1}
+"""Columns that files of an older format lack, and what stands for them there."""
 METADATA_KEY = b"authscale_samples"
 
 LOGIN, WARM_UP, MEASURED = "login", "warm-up", "measured"
@@ -28,7 +32,14 @@ ERROR = "error"  # any other answer that was not the expected one, or a body tha
 TIMEOUT = "timeout"
 FAILED = "failed"  # no answer: connection refused, reset, closed early
 DROPPED = "dropped"  # due, and never sent: its user was still busy when the trial ended
-OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED)
+ACCEPTED = "accepted"  # a request of `MUST_REFUSE` that was answered as if its credential counted
+OUTDATED = "outdated"  # answered, without a change that was acknowledged in the same sign-in; only `counter` looks
+OUTCOMES = (OK, REFUSED, ERROR, TIMEOUT, FAILED, DROPPED, ACCEPTED, OUTDATED)
+
+EXPIRED, REVOKED, FORGED = "me-expired", "me-revoked", "me-forged"
+MUST_REFUSE = (EXPIRED, REVOKED, FORGED)
+"""Operations whose credential does not count, so that a 401 is what is `ok`: GET /me with one that has expired, that
+was signed out of, or that nobody issued."""
 
 _COLUMNS: list[tuple[str, Any]] = [
     # nanoseconds of the generator's monotonic clock; comparable within one file only
@@ -53,6 +64,7 @@ _COLUMNS: list[tuple[str, Any]] = [
     ("auth_ns", pa.int64()),
     ("store_ns", pa.int64()),
     ("queue_ns", pa.int64()),
+    ("app_ns", pa.int64()),
     ("connection_reused", pa.bool_()),
 ]
 SCHEMA = pa.schema(_COLUMNS, metadata={METADATA_KEY: str(FORMAT).encode()})
@@ -88,6 +100,13 @@ def counts(column: pa.ChunkedArray[Any], rows: NDArray[np.bool_]) -> dict[str, i
         for name, number in zip(_names(chunk), np.bincount(chosen, minlength=len(chunk.dictionary)), strict=True):
             found[name] = found.get(name, 0) + int(number)
     return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def counts_by(
+    column: pa.ChunkedArray[Any], within: pa.ChunkedArray[Any], rows: NDArray[np.bool_]
+) -> dict[str, dict[str, int]]:
+    """Return, for each name of a dictionary column that some chosen row holds, the `counts` of another column there."""
+    return {name: counts(within, rows & among(column, name)) for name in counts(column, rows)}
 
 
 def _chunks(column: pa.ChunkedArray[Any]) -> list[pa.DictionaryArray[Any, Any]]:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 ABSENT = -1
+_DURATIONS = (b"auth", b"store", b"queue", b"app")
 _ENTRY = re.compile(rb"(\w+);(?:dur=([0-9.]+)|desc=\"([^\"]*)\")")
 
 
@@ -15,6 +16,7 @@ class ServerTiming(NamedTuple):
     auth_ns: int = ABSENT
     store_ns: int = ABSENT
     queue_ns: int = ABSENT
+    app_ns: int = ABSENT
     replica: str = ""
 
 
@@ -29,6 +31,5 @@ def parse(header: bytes | None) -> ServerTiming:
             durations[name] = round(float(milliseconds) * 1e6)
         elif name == b"replica":
             replica = description.decode("ascii", "replace")
-    return ServerTiming(
-        durations.get(b"auth", ABSENT), durations.get(b"store", ABSENT), durations.get(b"queue", ABSENT), replica
-    )
+    auth, store, queue, app = (durations.get(name, ABSENT) for name in _DURATIONS)
+    return ServerTiming(auth, store, queue, app, replica)

@@ -8,13 +8,13 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from loadtests import control, gates, machine
+from loadtests import accuracy, control, gates, machine
 from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
@@ -23,6 +23,7 @@ from loadtests.verify import VerificationError
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
+from topology.quota import Throttling
 from topology.reaper import Reaper
 from topology.spec import Topology
 
@@ -55,6 +56,7 @@ class Reading:
     balancer: dict[str, int]
     generator_cpu_ns: int
     machine: machine.CpuTimes
+    throttling: dict[str, Throttling] = field(default_factory=dict)
 
 
 def fresh_folder(around: Surroundings, cell: Cell, block: int) -> tuple[Path, list[str] | None]:
@@ -104,7 +106,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
         try:
             yield servers
         except (VerificationError, GeneratorError, OSError, psutil.NoSuchProcess):
-            servers.check()
+            servers.check(servers.down)
             raise
 
 
@@ -146,6 +148,7 @@ class Stage:
             balancer=self.servers.balancer_requests(),
             generator_cpu_ns=self.generator.cpu_ns(),
             machine=machine.cpu_times(),
+            throttling=self.servers.throttling(),
         )
 
 
@@ -163,6 +166,7 @@ def record_of(
         generator_cpu_share=cpu_share,
         steal_share=shares["steal_share"],
         refusals_expected=refusals_expected(topology),
+        accepted_by_design=accuracy.by_design(topology),
         balanced=sum(balanced.values()),
         locust=counts["requests"],
         closed=load.model == CLOSED,
@@ -180,6 +184,7 @@ def record_of(
         "dropped": sent.dropped,
         "late": sent.late,
         "outcomes": sent.outcomes,
+        "accuracy": accuracy.accuracy_of(sent.by_operation, topology),
         "response_p50_ms": sent.response_p50_ms,
         "generator": {
             "cpu_share": cpu_share,
@@ -210,6 +215,7 @@ def unloaded_record() -> dict[str, Any]:
         "dropped": 0,
         "late": 0,
         "outcomes": {},
+        "accuracy": None,
         "response_p50_ms": 0.0,
         "generator": {},
         "machine": {},
@@ -244,8 +250,23 @@ def _components(before: Reading, after: Reading, kinds: dict[str, str]) -> dict[
             "cpu_ns": usage.cpu_ns - before.usage[name].cpu_ns,
             "rss_bytes": usage.rss_bytes,
             "pids": usage.pids,
+            **_quota(before.throttling.get(name), after.throttling.get(name)),
         }
         for name, usage in after.usage.items()
+    }
+
+
+def _quota(before: Throttling | None, after: Throttling | None) -> dict[str, Any]:
+    """Of a component that has a quota which holds: what it is, and how often it met it."""
+    if before is None or after is None:
+        return {}
+    counted = after.since(before)
+    return {
+        "quota_cpus": counted.quota.cpus,
+        "quota_period_us": counted.quota.period_us,
+        "periods": counted.periods,
+        "throttled_ns": counted.throttled_ns,
+        "throttled_share": counted.throttled / counted.periods if counted.periods else 0.0,
     }
 
 

@@ -6,7 +6,9 @@ An experiment file names one in `[study]` as `kind`, and gives its settings besi
     SETTINGS: tuple[Setting, ...]
     LOADS: bool  # its trials leave samples of a measured phase, as usual trials do
     cases(study, topology) -> tuple[str, ...]  # what each topology is run as in turn; ("",) where there is one thing
+    check(study, topologies, load)  # may be left out; raises SpecError for what cannot be run as asked
     run_trial(around, cell, block, position, doing) -> dict  # as `loadtests.trial.run_trial`, which is the usual one
+    check_load(load) -> None  # only where it cannot do with every load: raises SpecError
 
 What it found stands in trial.json under `study`; what is learned from that is a file in `analysis/sections/`.
 """
@@ -68,6 +70,13 @@ class Study:
     def from_dict(cls, record: Mapping[str, Any]) -> Study:
         """The reverse of `as_dict`."""
         return cls(record["kind"], {name: value for name, value in record.items() if name != "kind"})
+
+
+def check_load(study: Study, load: Any) -> None:
+    """Raise SpecError where the study cannot do with this `loadtests.experiment.Load`."""
+    check = None if study.kind == USUAL else getattr(module(study.kind), "check_load", None)
+    if check:
+        check(load)
 
 
 def kinds() -> tuple[str, ...]:

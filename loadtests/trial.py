@@ -12,6 +12,7 @@ from loadtests.experiment import Cell
 from loadtests.run_folder import write_json
 from loadtests.stage import Stage, Surroundings, fresh_folder, generator_for, record_of, serving
 from loadtests.verify import verify
+from topology.links import rtt_ms
 
 
 def run_trial(
@@ -59,6 +60,9 @@ def finish(
     around: Surroundings, cell: Cell, block: int, position: int, earlier: list[str] | None, record: dict[str, Any]
 ) -> dict[str, Any]:
     """Write trial.json, which makes the trial one that happened; returns what it holds. Raises OSError."""
+    off = gates.against_link(rtt_ms(cell.topology.every_option), record.get("verified", {}).get("link_added_ms"))
+    reasons = [*record["invalid_reasons"], *off]
+    record = {**record, "valid": not reasons, "invalid_reasons": reasons}
     record = {**record, "cell": cell.id, "block": block, "position": position, "earlier_attempt": earlier}
     write_json(around.folder(cell, block) / "trial.json", record)
     return record

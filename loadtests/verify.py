@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -26,14 +27,22 @@ def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | N
     """Ask each replica, past the balancer; returns what was seen, for trial.json.
 
     Without a credential /me is refused (answered, for control); with one it is answered; a replica accepts what another
-    issued exactly when the store is shared; one lookup is a whole number of store commands.
+    issued exactly when the store is shared; one lookup is a whole number of store commands. What the links to the store
+    add to a round trip is measured; whether that is what was asked is a gate's to say (`loadtests.gates`).
 
     Raises:
         VerificationError: says which replica did what.
 
     """
+    with contextlib.ExitStack() as stack:
+        clients = {name: client_of(url) for name, url in running.replica_urls.items()}
+        for client in clients.values():
+            stack.callback(client.close)
+        return _ask_each(running, clients, accounts)
+
+
+def _ask_each(running: RunningTopology, clients: dict[str, HttpClient], accounts: int) -> dict[str, float | int | None]:
     topology = running.topology
-    clients = {name: client_of(url) for name, url in running.replica_urls.items()}
     open_to_all = topology.scheme == "control"
     first, *others = clients
     for name, client in clients.items():
@@ -50,9 +59,8 @@ def verify(running: RunningTopology, accounts: int) -> dict[str, float | int | N
         _expect_soon(name, "GET /me with its own credential", clients[name], own, 200, topology.lags)
         _use_every_thread(name, running.replica_urls[name], own, topology.threads)
         _log_out(name, clients[name], own)
-    for client in clients.values():
-        client.close()
     return {
+        **({"link_added_ms": running.links.farthest_off_ms()} if running.links else {}),
         "unauthenticated_me": 200 if open_to_all else 401,
         "authenticated_me": 200,
         "store_commands_per_lookup": commands,
@@ -98,12 +106,12 @@ def _use_every_thread(name: str, url: str, credential: Credential, threads: int)
         return client.request(b"GET", b"/me", credential.line)
 
     clients = [client_of(url) for _ in range(2 * threads)]
-    with ThreadPoolExecutor(len(clients)) as pool:
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(clients)) as pool:
+        for client in clients:
+            stack.callback(client.close)
         for _ in range(_BURSTS):
             for answer in pool.map(ask, clients):
                 _expect(name, "GET /me among others", answer, 200)
-    for client in clients:
-        client.close()
 
 
 def _expect_soon(name: str, what: str, client: HttpClient, credential: Credential, status: int, lags: bool) -> None:  # noqa: FBT001

@@ -17,6 +17,7 @@ from locust.env import Environment
 
 from loadtests import credentials, routing, samples, stock_clients
 from loadtests.client import Answer, Client
+from loadtests.judging import outcome_of
 from loadtests.load_process import Shared, shared_of
 from servers.users import PASSWORD, user_name
 
@@ -45,6 +46,7 @@ class VirtualUser(User):
         self._credential = credentials.NOTHING
         self._route = routing.NOWHERE
         self._renew_ns: float = 0
+        self.ends_ns: float = float("inf")  # what it sends with its requests is good until then, as it was told
         self._phase = self.shared.phases.before
         self._client: Client | None = None
         self._pace: Iterator[float] = iter(())
@@ -59,9 +61,13 @@ class VirtualUser(User):
             self.shared.options.client, self.shared.host, self.shared.authority, _TIMEOUT_S
         )
         self._due_ns = time.monotonic_ns()
-        self.login()
+        self.arrive()
         self._go_on()
         self.wait()
+
+    def arrive(self) -> None:
+        """What happens before anything is measured: a sign-in."""
+        self.login()
 
     def on_stop(self) -> None:
         """Close the connection."""
@@ -150,15 +156,31 @@ class VirtualUser(User):
     def _keep(self, answer: Answer) -> None:
         self._credential = credentials.from_reply(answer.body, answer.set_cookies, self._credential)
         left_s = self._credential.lives_s * (1 - _RENEW_BEFORE_END) if self._credential.lives_s else float("inf")
-        self._renew_ns = time.monotonic_ns() + left_s * 1e9
+        now_ns = time.monotonic_ns()
+        self._renew_ns = now_ns + left_s * 1e9
+        self.ends_ns = now_ns + (self._credential.lives_s or float("inf")) * 1e9
 
-    def logout(self) -> None:
-        """POST /logout, and forget the credential whatever the answer."""
-        self._send(
+    def logout(self) -> bool:
+        """POST /logout, and forget the credential whatever the answer; returns whether the server has ended it."""
+        answer = self._send(
             "logout", b"POST", b"/logout", credential=self._credential, changes=True, expected=HTTPStatus.NO_CONTENT
         )
+        self.forget()
+        return answer.status == HTTPStatus.NO_CONTENT
+
+    def forget(self) -> None:
+        """Let the credential go, which tells no server anything."""
         self._credential = credentials.NOTHING
         self.signed_in = False
+
+    @property
+    def credential(self) -> credentials.Credential:
+        """What it sends with its requests at present."""
+        return self._credential
+
+    def try_me(self, operation: str, credential: credentials.Credential) -> None:
+        """GET /me with a credential that must be refused; the operation says why (`samples.MUST_REFUSE`)."""
+        self._send(operation, b"GET", b"/me", credential=credential, expected=HTTPStatus.UNAUTHORIZED)
 
     def _go_on(self) -> None:
         """Wait at the border of the phase, and start on the next."""
@@ -187,11 +209,16 @@ class VirtualUser(User):
             raise RuntimeError("a task ran before on_start")
         answer = self._client.request(method, path, routing.lines_with(lines, self._route), body)
         self._route = routing.followed(self._route, answer.head)
-        outcome = _outcome(answer, expected, self.name if operation == "me" and credential.line else "")
+        outcome = outcome_of(answer, expected, self.name if operation == "me" and credential.line else "")
+        outcome = self.judged(operation, answer, outcome)
         self._record(operation, answer, outcome, credential)
         self._tell_locust(operation, method, path, answer, outcome)
         self._watch(answer)
         return answer
+
+    def judged(self, operation: str, answer: Answer, outcome: str) -> str:  # noqa: ARG002 - for scenarios to use
+        """The outcome of an answer, for a scenario that knows more of what is right; called before it is recorded."""
+        return outcome
 
     def _record(self, operation: str, answer: Answer, outcome: str, credential: credentials.Credential) -> None:
         if not self.shared.keeps_samples:
@@ -233,15 +260,3 @@ class VirtualUser(User):
 
 class UnexpectedAnswerError(Exception):
     """Shown by Locust's failure table: the outcome and the status."""
-
-
-def _outcome(answer: Answer, expected: int, name: str) -> str:
-    if isinstance(answer.failure, TimeoutError):
-        return samples.TIMEOUT
-    if answer.failure is not None:
-        return samples.FAILED
-    if answer.status == HTTPStatus.UNAUTHORIZED:
-        return samples.REFUSED
-    if answer.status != expected or name.encode() not in answer.body:
-        return samples.ERROR
-    return samples.OK

@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from servers import csrf, problems, schemes, stores
+from servers import csrf, problems, schemes, stores, unsafe
 from servers.scheme import (
     ConflictError,
     FlaskExtension,
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Flask:
     if settings.store_url is not None and schemes.facts()[settings.scheme].package is None:
         store = TimedStore(stores.open_store(settings.store_url, settings.store_timeout_ms))
     scheme = schemes.open_scheme(settings, store)
-    twin = _Twin(scheme, UserTable(settings.users_db), settings.spin_us)
+    twin = _Twin(scheme, UserTable(settings.users_db), settings)
     app = Flask("servers", static_folder=None)
     app.session_interface = _NoFlaskSession()
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
@@ -72,6 +72,8 @@ def create_app(settings: Settings) -> Flask:
     if isinstance(scheme, FlaskExtension):
         scheme.install(app)
 
+    unsafe.install(app, settings.unsafe)
+
     @app.after_request
     def _tell(response: Response) -> Response:
         response.headers["Server-Timing"] = server_timing(settings.replica_name)
@@ -89,10 +91,15 @@ def _take_body() -> None:
 class _Twin:
     """The routes over one scheme."""
 
-    def __init__(self, scheme: Scheme, users: UserTable, spin_us: int) -> None:
+    def __init__(self, scheme: Scheme, users: UserTable, settings: Settings) -> None:
         self._scheme = scheme
-        self._spin_us = spin_us
+        self._checks_changes = settings.unsafe.checks_changes
         self._users = users
+        self._spin_us, self._work_s, self._work_cpu_us = (
+            settings.spin_us,
+            settings.work_ms / 1000,
+            settings.work_cpu_ms * 1000,
+        )
 
     def healthz(self) -> Response:
         return _json({"status": "ok"})
@@ -107,7 +114,12 @@ class _Twin:
         return _json({"user": account.name, "role": account.role}, self._sign_in(account))
 
     def me(self) -> Response:
-        return _json(_told(self._authenticate()))
+        identity = self._authenticate()
+        if self._work_s:
+            time.sleep(self._work_s)  # as on an answer from elsewhere: the thread is taken, the processor is not
+        if self._work_cpu_us:
+            burn(self._work_cpu_us)
+        return _json(_told(identity))
 
     def profile(self) -> Response:
         identity = self._authenticate_change()
@@ -204,7 +216,8 @@ class _Twin:
 
     def _authenticate_change(self) -> Identity:
         identity = self._authenticate()
-        self._scheme.guard_change(request.environ, identity)
+        if self._checks_changes:
+            self._scheme.guard_change(request.environ, identity)
         return identity
 
     def _authenticate_administrator(self) -> None:

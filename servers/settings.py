@@ -10,8 +10,10 @@ from pathlib import Path
 from servers import schemes
 from servers.keys import Keys, load_keys
 from servers.scheme import SchemeFacts
+from servers.unsafe import Unsafe
 
 MAX_SPIN_US = 10_000
+MAX_WORK_MS = 1_000
 
 
 class SettingsError(ValueError):
@@ -37,14 +39,17 @@ class Settings:
     options: Mapping[str, str] = field(default_factory=dict)  # of the scheme, by name; every one has its value
     token_keys_file: Path | None = None
     spin_us: int = 0
+    unsafe: Unsafe = field(default_factory=Unsafe)
+    work_ms: int = 0
+    work_cpu_ms: int = 0
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read AUTH_SCHEME, STORE_URL (where the scheme uses a store), USERS_DB, SECRET_FILE, REPLICA_NAME.
 
         And, with defaults: SESSION_IDLE_SECONDS, SESSION_ABSOLUTE_SECONDS, TOKEN_TTL_SECONDS, TOKEN_ISSUER,
-        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, and the
-        variables of the scheme's own options.
+        TOKEN_AUDIENCE, STORE_TIMEOUT_MS, SESSION_TOUCH_INTERVAL_SECONDS, TOKEN_KEYS_FILE, AUTH_SPIN_US, WORK_MS,
+        WORK_CPU_MS, the variables of `servers.unsafe`, and those of the scheme's own options.
 
         Raises:
             SettingsError: names the variable.
@@ -79,7 +84,10 @@ class Settings:
             session_touch_interval_s=_seconds(environ, "SESSION_TOUCH_INTERVAL_SECONDS", cls.session_touch_interval_s),
             options=options,
             token_keys_file=Path(environ["TOKEN_KEYS_FILE"]) if environ.get("TOKEN_KEYS_FILE") else None,
-            spin_us=_spin_us(environ),
+            spin_us=_up_to(environ, "AUTH_SPIN_US", MAX_SPIN_US),
+            work_ms=_up_to(environ, "WORK_MS", MAX_WORK_MS),
+            work_cpu_ms=_up_to(environ, "WORK_CPU_MS", MAX_WORK_MS),
+            unsafe=_unsafe(environ),
         )
         try:
             schemes.check(settings)
@@ -98,11 +106,18 @@ def _options(environ: Mapping[str, str], facts: SchemeFacts) -> dict[str, str]:
     return options
 
 
-def _spin_us(environ: Mapping[str, str]) -> int:
-    text = environ.get("AUTH_SPIN_US", "0")
-    if not text.isascii() or not text.isdecimal() or int(text) > MAX_SPIN_US:
-        raise SettingsError(f"AUTH_SPIN_US={text!r} is not a whole number from 0 to {MAX_SPIN_US}")
+def _up_to(environ: Mapping[str, str], name: str, most: int) -> int:
+    text = environ.get(name, "0")
+    if not text.isascii() or not text.isdecimal() or int(text) > most:
+        raise SettingsError(f"{name}={text!r} is not a whole number from 0 to {most}")
     return int(text)
+
+
+def _unsafe(environ: Mapping[str, str]) -> Unsafe:
+    try:
+        return Unsafe.from_environ(environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _replica_name(environ: Mapping[str, str]) -> str:

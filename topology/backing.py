@@ -7,12 +7,14 @@ A store names what it needs in its facts; a file of that name in `topology/compo
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from topology.components.component import Component
+from topology.lives import Lives, Reader
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,25 @@ class StoreCounters:
             None if self.bytes_out is None or before.bytes_out is None else self.bytes_out - before.bytes_out,
             {name: _difference(commands, before.nodes.get(name, {})) for name, commands in self.nodes.items()},
         )
+
+    def and_then(self, later: StoreCounters) -> StoreCounters:
+        """What a server counted in this life and a `later` one; memory and keys as they are in that one."""
+        names = dict.fromkeys((*self.commands, *later.commands))
+        return StoreCounters(
+            {name: self.commands.get(name, 0) + later.commands.get(name, 0) for name in names},
+            later.memory_bytes,
+            later.keys,
+            _sum([self.bytes_in, later.bytes_in]),
+            _sum([self.bytes_out, later.bytes_out]),
+        )
+
+
+NOTHING_COUNTED = StoreCounters({}, 0, 0, 0, 0)
+
+
+def over_lives(begin: Callable[[], Reader]) -> Lives[Reader, StoreCounters]:
+    """Return the counters of one node; `begin` makes what reads those of a process that has just started."""
+    return Lives(begin, StoreCounters.and_then, NOTHING_COUNTED)
 
 
 def together(nodes: Mapping[str, StoreCounters]) -> StoreCounters:
@@ -76,6 +97,11 @@ class Ground:
     url_scheme: str = ""
 
 
+def led(url: str, ports: Mapping[int, int]) -> str:
+    """`url` with each port of ours that stands in it replaced by the one that leads there."""
+    return re.sub(r"(?<=:)\d+", lambda found: str(ports.get(int(found[0]), found[0])), url)
+
+
 @dataclass(frozen=True)
 class Backing:
     """Components, started in order, each waited for; then `prepare`.
@@ -86,6 +112,9 @@ class Backing:
         counters: reads every node's counters; None where no server counts. Raises OSError.
         prepare: what is done once when all components serve, such as to form a cluster. Raises OSError, and
             ComponentError for what does not come about in time.
+        lives: the counters of each node, by the name of its component.
+        far_ports: of the servers that a replica reaches over the network, and not on its own machine.
+        through: rewrites a URL for a replica whose way to each far port leads through another port.
 
     """
 
@@ -93,6 +122,9 @@ class Backing:
     urls: Mapping[str, str]
     counters: Callable[[], StoreCounters] | None = None
     prepare: Callable[[], None] | None = None
+    lives: Mapping[str, Lives[Any, StoreCounters]] = field(default_factory=dict)
+    far_ports: tuple[int, ...] = ()
+    through: Callable[[str, Mapping[int, int]], str] = led
 
 
 def backing(needs: str, ground: Ground) -> Backing:

@@ -39,6 +39,15 @@ class BalancerFacts:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Pages of somebody else's server under `path` of every host, and a JSON line a request to a UDP port."""
+
+    path: str
+    port: int
+    log_port: int
+
+
+@dataclass(frozen=True)
 class Front:
     """What a launcher gives a balancer to be built from.
 
@@ -49,6 +58,7 @@ class Front:
         logs: a folder for what outlives the topology, such as the configuration.
         runtime: a folder of this topology's own with a short path, removed with it.
         certificate: key and certificate (PEM) with which clients are spoken to in TLS; None for plain HTTP.
+        beside: pages of the same origin; HAProxy alone serves them.
 
     """
 
@@ -58,6 +68,7 @@ class Front:
     logs: Path
     runtime: Path
     certificate: Path | None = None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,13 @@ _WANTED = {
         "",
         "install your system's memcached package (apt install memcached), or use the compose route",
     ),
+    "chromium": _Wanted(
+        "AUTHSCALE_CHROMIUM",
+        ("chromium", "chromium-browser", "google-chrome"),
+        None,
+        "",
+        "install your system's chromium package (apt install chromium)",
+    ),
 }
 
 
@@ -107,7 +114,7 @@ def find(name: str) -> Binary:
             f"or name another binary in {wanted.variable}"
         ) from error
     said = out.stdout or out.stderr  # nginx tells it on the other
-    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached |nginx/)(\d+\.\d+[^\s ]*)", said)
+    found = re.search(r"(?:version |v=|\(PostgreSQL\) |memcached |nginx/|Chrom(?:e|ium) )(\d+\.\d+[^\s ]*)", said)
     version = found.group(1) if found else said.strip()[:40]
     if found and int(version.split(".")[0]) < wanted.oldest:
         raise BinaryError(f"{name}: {path} (from {source}) is version {version}, too old; {wanted.hint}")

@@ -5,35 +5,58 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from servers import stores
 from servers.signing_keys import make_keys
-from topology.backing import Backing, Ground, StoreCounters, backing
-from topology.balancer import Balancing, Front, balancing
-from topology.certificates import Certificate, make_certificate
+from servers.users import HashCost, seed
+from topology.backing import Backing, Ground, backing
+from topology.balancer import Beside, Front, balancing
+from topology.certificates import make_certificate
+from topology.cgroups import Group, method
 from topology.components.component import Component
 from topology.components.replica import replica
-from topology.cpu import Usage
-from topology.ports import LOOPBACK, free_ports
+from topology.links import Links, rtt_ms
+from topology.ports import free_ports
 from topology.process import ComponentError, RunningComponent
+from topology.quota import quota_of
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, Topology
+from topology.running_topology import RunningTopology
+from topology.spec import HASH_COST, NO_STORE, Topology
+
+__all__ = ["Accounts", "RunningTopology", "make_secret", "running"]
 
 # Between picking a free port and the server's own bind somebody else can take it.
 _TRIES = 3
-_STORE_PORTS = 16
+_STORE_PORTS = 32
 _PORT_TAKEN = ("Address already in use", "cannot bind", "Address in use")
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who can log in: the user table and the secret that all replicas share."""
+    """Who can log in: the user table and the secret that all replicas share.
+
+    `users_db` is the table at the usual hash cost; those at others stand beside it (`seed`).
+    """
 
     users_db: Path
     secret_file: Path
+
+    def table(self, hash_cost: str) -> Path:
+        """The user table at that cost."""
+        if hash_cost == HASH_COST.default:
+            return self.users_db
+        cost = HashCost.parse(hash_cost)
+        name = f"users-{cost.time_cost}-{cost.memory_kib}-{cost.parallelism}.db"
+        return self.users_db.with_name(name)
+
+    def seed(self, count: int, hash_costs: Iterable[str]) -> None:
+        """Make the tables of so many users at these costs. Raises OSError or sqlite3.Error."""
+        for cost in sorted(set(hash_costs)):
+            seed(self.table(cost), count, HashCost.parse(cost))
 
     def keys_file(self, algorithm: str) -> Path:
         """The keys that tokens are signed with, made when first asked for; the same for every topology of a run."""
@@ -49,61 +72,14 @@ def make_secret(path: Path) -> None:
     path.write_bytes(secrets.token_bytes(32))
 
 
-class RunningTopology:
-    """What has been started so far, leaves last."""
-
-    def __init__(self, topology: Topology) -> None:
-        self.topology = topology
-        self.running: list[RunningComponent] = []
-        self.certificate: Certificate | None = None
-        self.backing: Backing | None = None
-        self.balancing: Balancing | None = None
-
-    @property
-    def url(self) -> str:
-        """Of the balancer."""
-        return f"{'https' if self.certificate else 'http'}://{LOOPBACK}:{self._of_kind('balancer')[0].component.port}"
-
-    @property
-    def authority(self) -> Path | None:
-        """What a client must trust to speak TLS to the balancer; None where it speaks none."""
-        return self.certificate.authority if self.certificate else None
-
-    @property
-    def replica_urls(self) -> dict[str, str]:
-        """Of each replica, past the balancer; to verify and to probe, never for load."""
-        return {each.component.name: f"http://{LOOPBACK}:{each.component.port}" for each in self._of_kind("replica")}
-
-    def check(self) -> None:
-        """Raise ComponentError if any component has died."""
-        for each in self.running:
-            each.check()
-
-    def usage(self) -> dict[str, Usage]:
-        """CPU and memory per component."""
-        return {each.component.name: each.usage() for each in self.running}
-
-    def kinds(self) -> dict[str, str]:
-        """Component name to kind."""
-        return {each.component.name: each.component.kind for each in self.running}
-
-    def store_counters(self) -> StoreCounters | None:
-        """Of the servers that the store runs on; None where there is none."""
-        return self.backing.counters() if self.backing and self.backing.counters else None
-
-    def balancer_requests(self) -> dict[str, int]:
-        """Requests sent to each replica since the start."""
-        return self.balancing.requests() if self.balancing else {}
-
-    def _of_kind(self, kind: str) -> list[RunningComponent]:
-        return [each for each in self.running if each.component.kind == kind]
-
-
 @contextlib.contextmanager
 def running(
-    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset()
-) -> Iterator[RunningTopology]:
+    topology: Topology, accounts: Accounts, *, logs: Path, reaper: Reaper, cores: frozenset[int] = frozenset(),
+    beside: Beside | None = None,
+) -> Iterator[RunningTopology]:  # fmt: skip
     """Start everything, wait for each probe, yield; stop in reverse whatever happens.
+
+    `beside` is what the balancer serves and tells besides (`topology.balancer.Beside`).
 
     Raises:
         ComponentError: a component did not start; nothing is left running.
@@ -115,7 +91,7 @@ def running(
         with contextlib.ExitStack() as stack:
             started = RunningTopology(topology)
             try:
-                _start_all(started, stack, accounts, logs, reaper, cores)
+                _start_all(started, stack, accounts, logs, reaper, cores, beside)
             except ComponentError as error:
                 if attempt + 1 < _TRIES and any(sign in str(error) for sign in _PORT_TAKEN):
                     continue
@@ -131,16 +107,21 @@ def _start_all(
     logs: Path,
     reaper: Reaper,
     cores: frozenset[int],
+    beside: Beside | None,
 ) -> None:
     topology = started.topology
     names = [f"replica-{number}" for number in range(topology.replicas)]
-    ports = iter(free_ports(1 + 2 * len(names) + _STORE_PORTS))
+    promised = free_ports(1 + 2 * len(names) + _STORE_PORTS)
+    ports = iter(promised)
     folder = reaper.folder / f"topology-{secrets.token_hex(4)}"
     folder.mkdir()
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
     def start(component: Component) -> RunningComponent:
-        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores)
+        group = _group(component, topology, reaper)
+        if group:
+            stack.callback(group.remove)
+        each = RunningComponent(component, logs / f"{component.name}.log", reaper, cores, group)
         stack.callback(each.stop)
         started.running.append(each)
         return each
@@ -150,21 +131,58 @@ def _start_all(
         start(component).wait_ready()
     if under.prepare:
         under.prepare()
+    urls = under.urls
+    if rtt := rtt_ms(topology.every_option):
+        started.links = Links(under, rtt, reaper.folder, partial(_more_ports, promised))
+        urls = _serve_links(started.links, start)
     settings = _settings(topology, accounts)
     if topology.tls:
         started.certificate = make_certificate(folder)
     at = dict(zip(names, ports, strict=False))
     replicas = []
     for name in names:
-        url = {"STORE_URL": under.urls[name]} if name in under.urls else {}
+        url = {"STORE_URL": urls[name]} if name in urls else {}
         replicas.append(start(replica(name, at[name], threads=topology.threads, settings={**settings, **url})))
     for each in replicas:
         each.wait_ready()
     # the balancer last: a replica that is still starting would be marked down
     certificate = started.certificate.server if started.certificate else None
-    front = Front(next(ports), at, topology.policy, logs, folder, certificate)
-    started.balancing = balancing(topology.balancer, front)
-    start(started.balancing.component).wait_ready()
+    front = Front(next(ports), at, topology.policy, logs, folder, certificate, beside)
+    made = balancing(topology.balancer, front)
+    started.put_before(made)
+    start(made.component).wait_ready()
+    _limit(started)
+
+
+def _serve_links(links: Links, start: Callable[[Component], RunningComponent]) -> Mapping[str, str]:
+    """Start the links and set them right; returns the replicas' STORE_URL."""
+    for each in [start(component) for component in links.components]:
+        each.wait_ready()
+    links.tune()
+    return links.urls
+
+
+def _limit(started: RunningTopology) -> None:
+    for each in started.running:
+        if each.group:
+            each.group.limit()  # not before: starting is not what is measured
+
+
+def _more_ports(promised: list[int], count: int) -> list[int]:
+    """Ports that are promised to nobody, and now are."""
+    found = free_ports(count, promised)
+    promised += found
+    return found
+
+
+def _group(component: Component, topology: Topology, reaper: Reaper) -> Group | None:
+    """A control group for a component that has a quota; None where there is none, or no way to keep one here."""
+    quota, way = quota_of(component.kind, topology.every_option), method()
+    if quota is None or way is None:
+        return None
+    group = Group(way, component.name, quota)
+    reaper.note_group(group.folder)
+    return group
 
 
 def _backing(topology: Topology, ground: Ground) -> Backing:
@@ -180,9 +198,10 @@ def _settings(topology: Topology, accounts: Accounts) -> dict[str, str]:
     algorithm = topology.option("algorithm")
     return {
         "AUTH_SCHEME": topology.scheme,
-        "USERS_DB": str(accounts.users_db),
+        "USERS_DB": str(accounts.table(topology.every_option[HASH_COST.name])),
         "SECRET_FILE": str(accounts.secret_file),
         **({"TOKEN_KEYS_FILE": str(accounts.keys_file(algorithm))} if algorithm is not None else {}),
         **topology.scheme_settings,
+        **topology.life_settings,
         **topology.settings,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 # Below Linux's and macOS's default ephemeral ranges: a port picked here is not taken a moment later
@@ -17,22 +18,23 @@ class NoFreePortError(RuntimeError):
     """No port of the range could be bound."""
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` distinct ports that could be bound just now.
+def free_ports(count: int, but: Collection[int] = ()) -> list[int]:
+    """`count` distinct ports that could be bound just now, `but` those that are promised to others.
 
     Raises:
         NoFreePortError: when hundreds of random candidates were all busy.
 
     """
     chosen: set[int] = set()
-    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), _TRIES):
+    tries = min(_TRIES + len(but) + count, _HIGHEST + 1 - _LOWEST)
+    for candidate in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), tries):
         if len(chosen) == count:
             break
-        if _can_bind(candidate):
+        if candidate not in but and _can_bind(candidate):
             chosen.add(candidate)
     if len(chosen) < count:
         raise NoFreePortError(
-            f"only {len(chosen)} of {count} ports could be had: {_TRIES} random ports between {_LOWEST} and {_HIGHEST} "
+            f"only {len(chosen)} of {count} ports could be had: {tries} random ports between {_LOWEST} and {_HIGHEST} "
             f"on {LOOPBACK} were tried and the rest are busy; see what listens there with: ss -ltn"
         )
     return sorted(chosen)

@@ -29,8 +29,10 @@ import psutil
 
 MARKER = "AUTHSCALE_MARKER"
 _NOTE = "process-"
+_GROUP_NOTE = "group-"
 _GOODBYE = b"goodbye\n"
 _TERM_S = 1.0
+_POLL_S = 0.01
 
 
 class Reaper:
@@ -72,15 +74,32 @@ class Reaper:
         except psutil.NoSuchProcess:
             return
 
+    def note_group(self, group: Path) -> None:
+        """Keep a control group on record, to be removed once its processes have ended."""
+        (self.folder / f"{_GROUP_NOTE}{group.name}").write_text(str(group))
+
 
 def end_all(marker: str, folder: Path) -> None:
     """End every process that carries the marker or is noted: TERM, a second, KILL."""
     processes = _marked(marker) | _noted(folder)
     for process in processes:
         _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)  # one that is frozen cannot end
     _, alive = psutil.wait_procs(list(processes), timeout=_TERM_S)
     for process in {*alive, *_marked(marker), *_noted(folder)}:
         _signal(process, signal.SIGKILL)
+    for note in folder.glob(f"{_GROUP_NOTE}*"):
+        _remove(Path(note.read_text()))
+
+
+def _remove(group: Path) -> None:
+    """Remove a control group, which the kernel allows once the last of its processes is gone for good."""
+    deadline = time.monotonic() + _TERM_S
+    while group.exists() and time.monotonic() < deadline:
+        try:
+            group.rmdir()
+        except OSError:
+            time.sleep(_POLL_S)
 
 
 def _noted(folder: Path) -> set[psutil.Process]:

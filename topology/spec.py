@@ -8,19 +8,42 @@ from dataclasses import dataclass, field
 
 from servers import schemes, stores
 from servers.options import Option
-from servers.settings import MAX_SPIN_US
+from servers.settings import MAX_SPIN_US, MAX_WORK_MS
+from servers.users import CHEAPEST, HashCost
 from topology import balancer
+from topology.components.link import RTT
+from topology.quota import REPLICA_CPUS, STORE_CPUS, QuotaError, quota_of
 
 NO_STORE = "none"
 MAX_REPLICAS = 64
 MAX_THREADS = 64
+USUAL_THREADS = 4
 TLS = Option("tls", "", "off", "whether clients speak TLS to the balancer", ("off", "on"))
 SPIN = Option(
     "spin_us", "AUTH_SPIN_US", "0", "us of CPU burnt in every auth check, to see whether a known cost is found",
     high=MAX_SPIN_US,
 )  # fmt: skip
 BALANCER = Option("balancer", "", balancer.usual(), "what stands before the replicas", balancer.BALANCERS)
-COMMON_OPTIONS = (TLS, SPIN, BALANCER)
+WORK = Option(
+    "work_ms", "WORK_MS", "0", "ms that GET /me waits besides, as an application waits for its database",
+    high=MAX_WORK_MS, surrounds=True,
+)  # fmt: skip
+WORK_CPU = Option(
+    "work_cpu_ms", "WORK_CPU_MS", "0", "ms of CPU that GET /me uses besides, as an application computes",
+    high=MAX_WORK_MS, surrounds=True,
+)  # fmt: skip
+HASH_COST = Option(
+    "hash_cost", "", CHEAPEST, "argon2id cost of the passwords: fast, owasp or t=2,m=19456,p=1",
+    parse=HashCost.parse, surrounds=True,
+)  # fmt: skip
+LIFE = Option(
+    "life_s", "", "0", "seconds that what a client sends with each request is good for; 0: its scheme's own",
+    high=86_400, surrounds=True,
+)  # fmt: skip
+COMMON_OPTIONS = (TLS, SPIN, BALANCER, WORK, WORK_CPU, HASH_COST, LIFE, REPLICA_CPUS)
+# of a topology whose store is a server of its own
+STORE_OPTIONS = (STORE_CPUS, RTT)
+_NO_SERVER = (None, "folder")  # what a store needs that is none
 
 
 class SpecError(ValueError):
@@ -40,7 +63,7 @@ class Topology:
     store: str
     replicas: int
     policy: str = "roundrobin"
-    threads: int = 4
+    threads: int = USUAL_THREADS
     settings: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)  # name to value; what is not there has its default
 
@@ -59,6 +82,11 @@ class Topology:
         able = balancer.facts(self.balancer).policies
         if self.policy not in able:
             raise SpecError(f"{self.balancer} cannot balance by {self.policy}, but by: {', '.join(able)}")
+        try:
+            for kind in ("replica", "store"):
+                quota_of(kind, self.options)
+        except QuotaError as error:
+            raise SpecError(str(error)) from error
         facts = schemes.facts()[self.scheme]
         if missing := facts.missing():
             raise SpecError(missing)
@@ -72,8 +100,10 @@ class Topology:
     @property
     def id(self) -> str:
         """The name of the cell, the same in every run that has it."""
+        threads = "" if self.threads == USUAL_THREADS else f".threads-{self.threads}"
         said = "".join(f".{name}-{value}" for name, value in self.unusual.items())
-        return f"{self.scheme}-{self.store}-{self.replicas}r-{self.policy}{said}"
+        said = said.replace("=", "").replace(",", "")  # of a hash cost; an id is a folder's name, and stands in lists
+        return f"{self.scheme}-{self.store}-{self.replicas}r-{self.policy}{threads}{said}"
 
     @property
     def unusual(self) -> dict[str, str]:
@@ -117,6 +147,26 @@ class Topology:
         return {known[name].variable: value for name, value in self.every_option.items() if known[name].variable}
 
     @property
+    def life_settings(self) -> dict[str, str]:
+        """What makes a credential live for `life_s`: an access token's where there is one, else every limit."""
+        life = self.every_option[LIFE.name]
+        if life == LIFE.default:
+            return {}
+        known = option_names(self.scheme, self.store)
+        if "access_ttl_s" in known:
+            return {known["access_ttl_s"].variable: life}
+        return dict.fromkeys(("SESSION_IDLE_SECONDS", "SESSION_ABSOLUTE_SECONDS", "TOKEN_TTL_SECONDS"), life)
+
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether a credential stops counting when its user signs out; else it is good until it expires.
+
+        It does where the store says who sends a request, and where a scheme keeps a store for that alone (a denylist).
+        """
+        facts = schemes.facts()[self.scheme]
+        return facts.recognises_by_store or (not facts.uses_store and self.store != NO_STORE)
+
+    @property
     def accepts_everywhere(self) -> bool:
         """Whether every replica accepts what another issued: all state is shared, or travels with the request."""
         by_store = schemes.facts()[self.scheme].recognises_by_store
@@ -145,15 +195,17 @@ def uses_store(scheme: str, options: Mapping[str, str]) -> bool:
 
 def option_names(scheme: str, store: str) -> dict[str, Option]:
     """Every option of a topology of this scheme and store: those of each, and those of any topology."""
-    of_store = stores.facts()[store].options if store in stores.facts() else ()
-    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS)}
+    facts = stores.facts().get(store)
+    of_store = facts.options if facts else ()
+    served = STORE_OPTIONS if facts and facts.needs not in _NO_SERVER else ()
+    return {option.name: option for option in (*schemes.facts()[scheme].options, *of_store, *COMMON_OPTIONS, *served)}
 
 
 def every_option() -> dict[str, Option]:
     """Every option that any scheme, store or topology has."""
     of_schemes = [option for facts in schemes.facts().values() for option in facts.options]
     of_stores = [option for facts in stores.facts().values() for option in facts.options]
-    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS)}
+    return {option.name: option for option in (*of_schemes, *of_stores, *COMMON_OPTIONS, *STORE_OPTIONS)}
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:

@@ -22,12 +22,13 @@ from typing import Any
 import psutil
 
 from servers import users
+from topology import quota
 from topology.binaries import BinaryError
 from topology.local import Accounts, make_secret, running
 from topology.ports import NoFreePortError
 from topology.process import ComponentError
 from topology.reaper import Reaper
-from topology.spec import NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
+from topology.spec import HASH_COST, NO_STORE, TLS, SpecError, Topology, every_option, one_of, scheme_names, uses_store
 
 _FOLDER = Path(".up")
 _BEARER = ("token", "hybrid", "flask-jwt-extended")
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             return _down()
         topology = _topology(arguments)
         return _serve(topology) if verb == "serve" else _up(topology)
-    except SpecError as error:
+    except (SpecError, quota.QuotaError) as error:
         return _fail(str(error), 2)
     except (ComponentError, NoFreePortError, BinaryError) as error:
         return _fail(str(error), 1)
@@ -71,7 +72,9 @@ def _topology(arguments: dict[str, Any]) -> Topology:
     if store is None:
         one_of("scheme", scheme, scheme_names())
         arguments["store"] = "redis" if uses_store(scheme, arguments["options"]) else NO_STORE
-    return Topology(**arguments)
+    topology = Topology(**arguments)
+    quota.check(topology.every_option, frozenset())
+    return topology
 
 
 def _up(topology: Topology) -> int:
@@ -112,7 +115,7 @@ def _serve(topology: Topology) -> int:
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
-        users.seed(accounts.users_db, _ACCOUNTS, users.HashCost.parse("fast"))
+        accounts.seed(_ACCOUNTS, [topology.every_option[HASH_COST.name]])
         try:
             with running(topology, accounts, logs=_FOLDER / "logs", reaper=reaper) as servers:
                 if servers.authority:

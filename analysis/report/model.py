@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.common_options import plain
 from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
 from analysis.finding import Finding
@@ -153,7 +154,9 @@ def _percent_interval(low: float | None, high: float | None) -> str:
 
 
 def _cell_name(result: CellResult, results: Sequence[CellResult]) -> str:
-    return label(result.cell, policy=len({each.cell.policy for each in results}) > 1)
+    return label(
+        plain(result.cell, [each.cell for each in results]), policy=len({each.cell.policy for each in results}) > 1
+    )
 
 
 def _comparison_tables(analysis: Analysis) -> Iterable[Table]:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.common_options import plain
 from analysis.estimates import CellResult, Estimate
 from analysis.report.model import Report
 from analysis.summary import Analysis
@@ -27,9 +28,10 @@ def show(console: Console, analysis: Analysis, report: Report) -> None:
     table.add_column("cell")
     for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
+    cells = [each.cell for each in analysis.results]
     several = len({each.cell.policy for each in analysis.results}) > 1
     for result in analysis.results:
-        name = label(result.cell, policy=several).replace(" · ", " ")
+        name = label(plain(result.cell, cells), policy=several).replace(" · ", " ")
         table.add_row(Text(name), *(Text(each) for each in _row(result)))
     console.print(table)
     console.print(Text("± is the wider half of the 95 % interval; CPU is of all servers; per request.", style="dim"))

@@ -47,13 +47,14 @@ REVOCATION = Option(
     "what ends a token early: a mark on it (denylist), or on all of its user's (epoch)",
     ("none", "denylist", "epoch"),
 )
+TTL = Option("token_ttl_s", "TOKEN_TTL_SECONDS", "900", "how long a token lives, in seconds", low=1, high=2**31 - 1)
 VERIFY_CACHE = Option("verify_cache", "VERIFY_CACHE", "off", "whether each signature is checked once", ("off", "on"))
 FACTS = SchemeFacts(
     name="token",
     uses_store=False,
     authenticates=True,
     rank=20,
-    options=(ALGORITHM, CARRIER, CLAIMS_BYTES, REVOCATION, VERIFY_CACHE),
+    options=(ALGORITHM, CARRIER, CLAIMS_BYTES, REVOCATION, VERIFY_CACHE, TTL),
     store_when={REVOCATION.name: frozenset({"denylist", "epoch"})},
 )
 

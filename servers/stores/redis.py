@@ -24,10 +24,16 @@ import time
 from urllib.parse import urlsplit
 
 from servers import redis_records as records
+from servers.options import Option
 from servers.redis_connection import Server
 from servers.session_store import Session, SessionExistsError, StoreFacts
 
-FACTS = StoreFacts(name="redis", url_scheme="redis", shared=True, needs="valkey", rank=50)
+# of the topology alone: whether the server has its state again when it starts again
+PERSISTENCE = Option(
+    "persistence", "", "off", "whether a redis writes its changes to disk, synced every second or at each one",
+    ("off", "aof", "aof-always"),
+)  # fmt: skip
+FACTS = StoreFacts(name="redis", url_scheme="redis", shared=True, needs="valkey", rank=50, options=(PERSISTENCE,))
 
 # A session is the user's own if the user's index has it.
 _DELETE = """

@@ -37,9 +37,9 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from servers import redis_records as records
 from servers.options import Option
@@ -48,9 +48,14 @@ from servers.session_store import Session, SessionExistsError, StoreFacts, Store
 
 # of the topology alone: a replica learns the nodes from the cluster
 SHARDS = Option("shards", "", "3", "how many nodes share the keys of a redis-cluster", low=1, high=6)
+COPIES = Option(
+    "cluster_copies", "", "0", "copies of each node of a redis-cluster; one takes over when the node dies",
+    low=0, high=1,
+)  # fmt: skip
 FACTS = StoreFacts(
-    name="redis-cluster", url_scheme="redis+cluster", shared=True, needs="valkey-cluster", rank=60, options=(SHARDS,)
-)
+    name="redis-cluster", url_scheme="redis+cluster", shared=True, needs="valkey-cluster", rank=60,
+    options=(SHARDS, COPIES),
+)  # fmt: skip
 
 _SLOTS = 16384
 # A record begins with whose it is. 14: after the time of the last touch.
@@ -62,18 +67,25 @@ return redis.call('DEL', KEYS[1])
 
 
 def open_store(url: str, timeout_ms: int) -> RedisClusterStore:
-    """A store on the cluster of which `url` names some nodes (redis+cluster://host:port,host:port,...)."""
-    named = [urlsplit(f"//{each}") for each in urlsplit(url).netloc.split(",")]
+    """A store on the cluster of which `url` names some nodes (redis+cluster://host:port,host:port,...).
+
+    Where the ports that nodes announce cannot be reached, as through a tunnel, `?via=announced-reached,...` has those
+    that can.
+    """
+    address = urlsplit(url)
+    named = [urlsplit(f"//{each}") for each in address.netloc.split(",")]
     if not all(each.hostname for each in named):
         raise ValueError("it takes the addresses of nodes: redis+cluster://host:port,host:port")
-    return RedisClusterStore([(each.hostname or "", each.port or 6379) for each in named], timeout_ms)
+    pairs = (each.partition("-") for value in parse_qs(address.query).get("via", []) for each in value.split(","))
+    via = {int(announced): int(reached) for announced, _, reached in pairs}
+    return RedisClusterStore([(each.hostname or "", each.port or 6379) for each in named], timeout_ms, via)
 
 
 class RedisClusterStore:
     """Each key at its node; see `servers.session_store.Store`."""
 
-    def __init__(self, named: Sequence[tuple[str, int]], timeout_ms: int) -> None:
-        self._nodes = _Nodes(named, timeout_ms)
+    def __init__(self, named: Sequence[tuple[str, int]], timeout_ms: int, via: Mapping[int, int] | None = None) -> None:
+        self._nodes = _Nodes(named, timeout_ms, via or {})
 
     def create(self, session: Session, idle_s: int) -> None:
         """See `Store`."""
@@ -150,12 +162,12 @@ class RedisClusterStore:
 class _Nodes:
     """The nodes of the cluster, and which has which slot."""
 
-    def __init__(self, named: Sequence[tuple[str, int]], timeout_ms: int) -> None:
+    def __init__(self, named: Sequence[tuple[str, int]], timeout_ms: int, via: Mapping[int, int]) -> None:
         from redis.crc import key_slot  # noqa: PLC0415 - see servers.registry on start-up
         from redis.exceptions import MovedError  # noqa: PLC0415
 
         self._key_slot, self._moved = key_slot, MovedError
-        self._timeout_ms = timeout_ms
+        self._timeout_ms, self._via = timeout_ms, via
         self._known = {address: Server(*address, timeout_ms) for address in named}
         self._by_slot: list[Server | None] | None = None
         self._informed: Server | None = None  # who said last that a slot has moved: it knows where to
@@ -198,6 +210,7 @@ class _Nodes:
         return by_slot
 
     def _at(self, host: str, port: int) -> Server:
+        port = self._via.get(port, port)
         # of two threads that meet a new node at once, both must go on with the same one
         return self._known.setdefault((host, port), Server(host, port, self._timeout_ms))
 

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from analysis import compare_runs
+from analysis.across import Matched, control_of
+from analysis.estimates import estimate_run
+from analysis.load import load_run
 from analysis.report.__main__ import main as report_main
 from analysis.welch import difference
 from loadtests.thresholds import ThresholdError, parse
@@ -20,6 +23,17 @@ from loadtests.thresholds import ThresholdError, parse
 SIMULATIONS = 1_000
 DRIFT = 0.5
 EFFECT = math.log(1.2)
+
+
+def test_the_control_beside_a_cell_does_the_same_work(build_run: Callable[..., Path]) -> None:
+    extra = tuple((scheme, "none", {"work_ms": "10"}) for scheme in ("control", "token"))
+    results = estimate_run(load_run(build_run(blocks=2, replicas=(1,), extra=extra)))
+    pairs = [Matched(each, each) for each in results if not each.cell.duplicate_of]
+    controls = {pair.cell.id: control_of(pair, pairs) for pair in pairs if pair.cell.scheme == "token"}
+    assert {token: found.cell.id for token, found in controls.items() if found} == {
+        "token-none-1r-roundrobin": "control-none-1r-roundrobin",
+        "token-none-1r-roundrobin.work_ms-10": "control-none-1r-roundrobin.work_ms-10",
+    }
 
 
 @pytest.mark.parametrize("blocks", [3, 5, 10])

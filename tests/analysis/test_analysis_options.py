@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,32 @@ def test_tls_is_compared_with_tls() -> None:
     assert secured not in met("floor", *cells)  # it is a variant: its plain twin stands for it
     assert met("floor", cells[1], cells[3]) == {secured}
     assert (secured[0], "token-none-1r") in met("option", *cells)
+
+
+def test_what_surrounds_authentication_parts_cells_and_is_no_question_itself() -> None:
+    for around in ({"work_ms": "10"}, {"hash_cost": "owasp"}, {"life_s": "3"}):
+        (name, value), *_ = around.items()
+        cells = [cell("control"), cell("session", "redis"), cell("token")]
+        cells += [cell(each.scheme, each.store, **around) for each in cells]
+        end = f".{name}-{value}"
+        assert met("scheme", *cells) == {
+            ("token-none-1r", "session-redis-1r"),
+            (f"token-none-1r{end}", f"session-redis-1r{end}"),
+        }
+        assert len(met("floor", *cells)) == 4
+        assert not met("option", *cells)
+
+
+def test_cells_of_other_threads_do_not_meet() -> None:
+    wide = [replace(each, id=f"{each.id}.threads-16", threads=16) for each in (cell("token"), cell("session", "redis"))]
+    cells = (cell("token"), cell("session", "redis"), *wide)
+    assert met("scheme", *cells) == {
+        ("token-none-1r", "session-redis-1r"),
+        ("token-none-1r.threads-16", "session-redis-1r.threads-16"),
+    }
+    slow = cell("token", algorithm="ES256")
+    assert not met("option", wide[0], slow)
+    assert label(wide[0]) == "token 16 threads ×1"  # noqa: RUF001 - a times sign
 
 
 def test_stores_and_schemes_are_not_crossed() -> None:

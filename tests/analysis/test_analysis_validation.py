@@ -53,7 +53,7 @@ def _write_samples(folder: Path, due: np.ndarray, started: np.ndarray, ended: np
         "request_head_bytes": np.full(count, 80), "request_body_bytes": np.zeros(count),
         "response_head_bytes": np.full(count, 90), "response_body_bytes": np.full(count, 10),
         "credential_bytes": np.zeros(count), "auth_ns": np.full(count, -1), "store_ns": np.full(count, -1),
-        "queue_ns": np.full(count, -1), "connection_reused": [True] * count,
+        "queue_ns": np.full(count, -1), "app_ns": np.full(count, -1), "connection_reused": [True] * count,
     }  # fmt: skip
     table = pa.table({name: pa.array(values) for name, values in filled.items()}).select(contract.SCHEMA.names)
     pq.write_table(table, folder / "samples.parquet")

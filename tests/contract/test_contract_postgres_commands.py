@@ -106,7 +106,7 @@ def test_expired_rows_go_in_the_background_and_are_no_requests_commands(shared: 
     counters = postgres_server.backing.counters
     shared.create(a_session(), 0)
     shared.put_mark("key", b"value", 0)
-    before, upkeep = counters(), counters.upkeep()
+    before, upkeep = counters(), counters.reader.upkeep()
     purge = Purge(parse_url(postgres_server.url, 1000), pause_s=0.02)
     purge.begin()
     purge.begin()
@@ -114,7 +114,7 @@ def test_expired_rows_go_in_the_background_and_are_no_requests_commands(shared: 
     while counters().keys:
         assert time.monotonic() < deadline
     assert counters().since(before).commands == {}
-    assert counters.upkeep()["with"] > upkeep.get("with", 0)
+    assert counters.reader.upkeep()["with"] > upkeep.get("with", 0)
     ended = purge._ended
     assert not ended.is_set()
     del purge  # as when its store goes

@@ -18,7 +18,7 @@ def _add(recorder: Recorder, **changes: object) -> None:
         "user_was_busy": False, "user": 0, "operation": "me", "phase": "measured", "status": 200, "outcome": "ok",
         "request_head_bytes": 100, "request_body_bytes": 0, "response_head_bytes": 200,
         "response_body_bytes": 50, "credential_bytes": 47, "connection_reused": True,
-        "server_timing": b'auth;dur=0.00001, store;dur=0.000005, queue;dur=0.000001, replica;desc="replica-0"',
+        "server_timing": b'auth;dur=.00001, store;dur=.000005, queue;dur=.000001, app;dur=.00002, replica;desc="r-0"',
     } | changes  # fmt: skip
     assert tuple(sample) == COLUMNS
     recorder.add(*sample.values())
@@ -59,7 +59,7 @@ def test_the_schema_is_the_contract(tmp_path: Path):
     recorder.write(tmp_path / "s.parquet")
     schema = pq.read_schema(tmp_path / "s.parquet")
     assert schema.equals(samples.SCHEMA)
-    assert schema.metadata[samples.METADATA_KEY] == b"1"
+    assert schema.metadata[samples.METADATA_KEY] == b"2"
     assert not list(tmp_path.glob("*.tmp"))
 
 
@@ -69,8 +69,13 @@ def test_what_the_replica_said_is_read_when_samples_are_written(tmp_path: Path):
     _add(recorder, server_timing=b"")
     recorder.write(tmp_path / "s.parquet")
     columns = pq.read_table(tmp_path / "s.parquet").to_pydict()
-    assert (columns["auth_ns"], columns["store_ns"], columns["queue_ns"]) == ([10, -1], [5, -1], [1, -1])
-    assert columns["replica"] == ["replica-0", ""]
+    assert [columns[name] for name in ("auth_ns", "store_ns", "queue_ns", "app_ns")] == [
+        [10, -1],
+        [5, -1],
+        [1, -1],
+        [20, -1],
+    ]
+    assert columns["replica"] == ["r-0", ""]
     assert columns["credential_bytes"] == [47, 47]
 
 
@@ -120,6 +125,7 @@ def test_a_good_trial_has_nothing_against_it():
             "wrong answers: 7 error, 2 timeout, 1 failed",
         ),
         ({"outcomes": {"ok": 50, "refused": 50}}, {}, "wrong answers: 50 refused"),
+        ({"outcomes": {"ok": 50, "outdated": 50}}, {}, "wrong answers: 50 outdated"),
         ({"failed_logins": 2}, {}, "2 sign-ins before the load failed"),
         ({}, {"balanced": 99}, "the balancer counted 99 requests and 100 were sent"),
         ({}, {"locust": 151}, "Locust counted 151 requests and 150 were recorded"),
@@ -154,3 +160,13 @@ def test_a_warm_up_that_was_never_steady_is_a_reason_and_one_that_was_not_judged
 def test_refusals_are_a_finding_where_the_store_is_not_shared():
     refused = replace(_GOOD, outcomes={"ok": 25, "refused": 75})
     assert gates.reasons_against(refused, **{**_CALM, "refusals_expected": True}) == []
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "added_ms", "off"),
+    [(5, 5.4, False), (5, 5.6, True), (5, 4.4, True), (0.5, 0.59, False), (0.5, 0.61, True), (0, None, False)],
+)
+def test_a_link_that_is_not_what_was_asked(asked_ms: float, added_ms: float | None, *, off: bool):
+    reasons = gates.against_link(asked_ms, added_ms)
+    assert bool(reasons) == off
+    assert all("link off" in reason for reason in reasons)

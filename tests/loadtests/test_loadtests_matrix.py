@@ -9,6 +9,7 @@ import pytest
 from loadtests import matrix
 from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
+from loadtests.run import _parser
 
 
 def test_quick_is_what_the_readme_says():
@@ -43,6 +44,24 @@ def test_changes_lie_over_the_file():
     assert experiment.baseline.id == "session-redis-1r-roundrobin"
 
 
+def test_hash_costs_and_threads_are_axes_that_ids_tell_where_they_are_unusual():
+    asked = {"schemes": ["token"], "replicas": [1], "threads": [4, 16]}
+    asked |= {"options": {"hash_cost": ["fast", "t=2,m=64,p=1"]}}
+    experiment = load_experiment("quick", asked)
+    ids = {cell.id for cell in experiment.cells if not cell.duplicate_of}
+    plain = "token-none-1r-roundrobin"
+    slow = ".hash_cost-t2m64p1"
+    assert ids == {plain, plain + slow, f"{plain}.threads-16", f"{plain}.threads-16{slow}"}
+    assert experiment.settings["hash_cost"] == "fast t=2,m=64,p=1"
+    assert Experiment.from_dict(experiment.as_dict()) == experiment
+
+
+def test_the_command_line_reads_hash_costs_with_commas_of_their_own():
+    options = vars(_parser().parse_args(["--hash-cost", "fast,t=2,m=19456,p=1,owasp", "--threads", "4,16"]))
+    assert options["option hash_cost"] == ["fast", "t=2,m=19456,p=1", "owasp"]
+    assert options["threads"] == [4, 16]
+
+
 def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
     experiment = load_experiment("quick", {"blocks": 20})
     orders = [[cell.id for cell in block] for block in experiment.order()]
@@ -69,7 +88,10 @@ def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
         ({"replicas": []}, "replicas: at least one value is needed"),
         ({"replicas": [1, 1]}, "replicas: 1 stands there more than once"),
         ({"schemes": []}, "schemes: at least one value"),
-        ({"scenario": "brows"}, r"scenario 'brows' is unknown \(did you mean 'browse'\?\); there are: browse, mixed"),
+        (
+            {"scenario": "brows"},
+            r"scenario 'brows' is unknown \(did you mean 'browse'\?\); there are: browse, churn, counter, ",
+        ),
         ({"rate_rps": 0.0}, "rate must be above 0"),
         ({"rate_rps": float("nan")}, "rate must be above 0"),
         ({"duration_s": -1.0}, "duration must be above 0"),
@@ -79,6 +101,10 @@ def test_each_block_holds_every_cell_once_in_an_order_of_its_own():
         ({"hash_cost": "cheap"}, "hash_cost: 'cheap' is no cost: fast, owasp, or t="),
         ({"arrivals": "poison"}, r"arrivals 'poison' is unknown .did you mean 'poisson'"),
         ({"threads": 0}, "threads must lie between 1"),
+        ({"threads": [4, 4]}, "threads: 4 stands there more than once"),
+        ({"threads": ["four"]}, "threads: 'four' is not a whole number"),
+        ({"options": {"hash_cost": ["cheap"]}}, "hash_cost: 'cheap' is no cost: fast, owasp, or t="),
+        ({"options": {"work_ms": ["1001"]}}, "work_ms must be a whole number from 0 to 1000, not '1001'"),
         ({"model": "close"}, r"model 'close' is unknown .did you mean 'closed'"),
         (
             {"model": "closed", "rate_rps": 100.0},

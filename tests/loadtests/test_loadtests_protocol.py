@@ -1,6 +1,7 @@
 """What the client reads from the twins: credentials and Server-Timing."""
 
 import json
+import time
 
 import pytest
 
@@ -57,13 +58,17 @@ def test_a_reply_that_is_not_the_twins_is_an_error(body: bytes):
 
 
 def test_server_timing_is_read_to_the_nanosecond():
-    header = b'auth;dur=00000.041123, store;dur=00000.000000, queue;dur=00012.310001, replica;desc="replica-3"'
-    assert server_timing.parse(header) == (41123, 0, 12310001, "replica-3")
+    header = b'auth;dur=00000.041123, store;dur=00000.000000, queue;dur=00012.310001, app;dur=1.5, replica;desc="r-3"'
+    assert server_timing.parse(header) == (41123, 0, 12310001, 1_500_000, "r-3")
+
+
+def test_what_a_replica_does_not_say_is_absent():
+    assert server_timing.parse(b'auth;dur=00000.041123, replica;desc="r-3"') == (41123, -1, -1, -1, "r-3")
 
 
 def test_without_server_timing_everything_is_absent():
-    assert server_timing.parse(None) == (-1, -1, -1, "")
-    assert server_timing.parse(b"cache;dur=1.0") == (-1, -1, -1, "")
+    assert server_timing.parse(None) == (-1, -1, -1, -1, "")
+    assert server_timing.parse(b"cache;dur=1.0") == (-1, -1, -1, -1, "")
 
 
 def test_a_request_that_nobody_stamped_has_no_queue_time():
@@ -73,9 +78,7 @@ def test_a_request_that_nobody_stamped_has_no_queue_time():
 
 def test_what_the_twins_write_is_what_is_read():
     timing.clock.auth_ns, timing.clock.store_ns, timing.clock.queue_ns = 1_234_567, 89, 10_000_000_000
-    assert server_timing.parse(timing.server_timing("replica-1").encode()) == (
-        1_234_567,
-        89,
-        10_000_000_000,
-        "replica-1",
-    )
+    timing.clock.began_ns = time.perf_counter_ns() - 5_000_000
+    told = server_timing.parse(timing.server_timing("replica-1").encode())
+    assert told._replace(app_ns=0) == (1_234_567, 89, 10_000_000_000, 0, "replica-1")
+    assert 5_000_000 <= told.app_ns <= time.perf_counter_ns() - timing.clock.began_ns

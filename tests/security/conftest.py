@@ -232,7 +232,8 @@ def _segment(data: bytes) -> str:
 
 
 TIMING = re.compile(
-    r"auth;dur=(\d{5}\.\d{6}), store;dur=(\d{5}\.\d{6}), (?:queue;dur=(\d{5}\.\d{6}), )?replica;desc=\"([^\"]+)\""
+    r"auth;dur=(\d{5}\.\d{6}), store;dur=(\d{5}\.\d{6}), (?:queue;dur=(\d{5}\.\d{6}), )?"
+    r"app;dur=\d{5}\.\d{6}, replica;desc=\"([^\"]+)\""
 )
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from loadtests.client import client_of
-from servers.users import PASSWORD, user_name
+from servers.users import PASSWORD, UserTable, user_name
 from topology import local
 from topology.local import Accounts, running
 from topology.process import ComponentError
@@ -132,7 +132,34 @@ def test_options_stand_in_the_id_when_they_differ_from_their_defaults():
     )
     touched = Topology("session", "redis", 2, options={"tls": "on", "touch": "never"})
     assert touched.id == "session-redis-2r-roundrobin.touch-never.tls-on"
-    assert touched.scheme_settings == {"SESSION_TOUCH": "never", "AUTH_SPIN_US": "0"}
+    none_of_it = {"AUTH_SPIN_US": "0", "WORK_MS": "0", "WORK_CPU_MS": "0"}
+    assert touched.scheme_settings == {"SESSION_TOUCH": "never", **none_of_it}
+
+
+def test_a_short_life_is_that_of_whatever_is_sent_with_each_request():
+    def shortened(scheme, store):
+        return Topology(scheme, store, 1, options={"life_s": "3"}).life_settings
+
+    every_limit = dict.fromkeys(("SESSION_IDLE_SECONDS", "SESSION_ABSOLUTE_SECONDS", "TOKEN_TTL_SECONDS"), "3")
+    assert shortened("session", "redis") == shortened("token", "none") == every_limit
+    assert shortened("hybrid", "redis") == {"ACCESS_TTL_SECONDS": "3"}  # the sign-in lives on
+    assert Topology("token", "none", 1).life_settings == {}
+
+
+def test_who_can_tell_that_a_credential_has_ended():
+    assert Topology("session", "redis", 1).ends_at_once
+    assert Topology("token", "redis", 1, options={"revocation": "denylist"}).ends_at_once
+    assert not Topology("token", "none", 1).ends_at_once
+    assert not Topology("hybrid", "redis", 1).ends_at_once
+
+
+def test_each_hash_cost_has_a_user_table_of_its_own(tmp_path):
+    accounts = Accounts(tmp_path / "users.db", tmp_path / "secret")
+    accounts.seed(3, ["fast", "t=1,m=64,p=1", "fast"])
+    assert accounts.table("fast") == accounts.users_db
+    found = UserTable(accounts.table("t=1,m=64,p=1")).find(user_name(2, 3))
+    assert "$m=64,t=1,p=1$" in found.password_hash
+    assert "$m=1024,t=1,p=1$" in UserTable(accounts.users_db).find(user_name(2, 3)).password_hash
 
 
 def test_an_option_that_cannot_be():

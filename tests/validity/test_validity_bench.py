@@ -86,6 +86,18 @@ def _p50_ms(rows: list[dict]) -> float:
     return (waits[middle] if len(waits) % 2 else (waits[middle - 1] + waits[middle]) / 2) / 1e6
 
 
+def test_where_the_time_goes_is_told_of_every_cell_that_refuses_nobody(summary: dict):
+    told = {each["cell"]: each for each in summary["sections"]["breakdown"]["cells"]}
+    answering = [each for each in summary["cells"] if not each["metrics"]["refused_ratio"]["value"]]
+    assert set(told) == {each["id"] for each in answering if each["measurable"] and not each["duplicate_of"]}
+    for cell, each in told.items():
+        parts = {name: part["value"] for name, part in each["parts_ms"].items()}
+        assert each["negative_share"] <= 0.05, cell  # the balancer's clock and the replica's agree
+        assert abs(each["difference"]) < 0.05, cell
+        assert (parts["store"] > 0) == cell.startswith("session"), cell
+        assert min(parts[name] for name in ("queue", "flask", "outside")) > 0, cell
+
+
 def test_the_report_is_there_and_told(small_run: Path):
     said = (small_run.parent / "stdout.txt").read_text()
     assert "report.html" in said

@@ -38,7 +38,7 @@ def _until(found, what: str) -> None:
     pytest.fail(what)
 
 
-@pytest.mark.parametrize("scenario", ["browse", "mixed"])
+@pytest.mark.parametrize("scenario", ["browse", "mixed", "churn"])
 def test_a_scenario_runs_under_locusts_web_page(scenario: str, tmp_path: Path):
     (port,) = free_ports(1)
     with Reaper() as reaper:

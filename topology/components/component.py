@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["store", "replica", "balancer"]
+Kind = Literal["store", "replica", "balancer", "link"]
 
 
 @dataclass(frozen=True)

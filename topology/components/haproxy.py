@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from topology import binaries
-from topology.balancer import ROUTE_COOKIE, STICKY, BalancerFacts, Balancing, Front, max_connections
+from topology.balancer import ROUTE_COOKIE, STICKY, BalancerFacts, Balancing, Beside, Front, max_connections
 from topology.components.component import Component
 from topology.ports import LOOPBACK
 from topology.probes import http_ok, tcp_open
@@ -42,12 +42,26 @@ defaults
     http-reuse always
 frontend public
     bind {host}:{port}{tls}
-    http-request set-header X-Request-Start "t=%[date(0,us)]"
+{beside}    http-request set-header X-Request-Start "t=%[date(0,us)]"
     default_backend replicas
 backend replicas
     balance {algorithm}{cookie}
     default-server check inter 1s
 {servers}
+"""
+_BESIDE_FRONT = """\
+    log {host}:{log_port} len 8192 format raw local0
+    log-format '{{"method":%{{+Q}}HM,"path":%{{+Q}}HU,"status":%ST,"cookie_bytes":"%[var(txn.cookie)]",\
+"authorization_bytes":"%[var(txn.authorization)]","origin":"%[var(txn.origin)]","site":"%[var(txn.site)]"}}'
+    http-request set-var(txn.cookie) req.hdr(Cookie),length
+    http-request set-var(txn.authorization) req.hdr(Authorization),length
+    http-request set-var(txn.origin) req.hdr(Origin)
+    http-request set-var(txn.site) req.hdr(Sec-Fetch-Site)
+    use_backend pages if {{ path_beg {path} }}
+"""
+_BESIDE_BACK = """\
+backend pages
+    server pages {host}:{port}
 """
 
 
@@ -62,17 +76,19 @@ def balancing(front: Front) -> Balancing:
         config=front.logs / "haproxy.cfg",
         admin_socket=admin_socket,
         certificate=front.certificate,
+        beside=front.beside,
     )
     return Balancing(component, lambda: requests_per_replica(admin_socket))
 
 
 def haproxy(
     name: str, port: int, replica_ports: Mapping[str, int], *, policy: str, config: Path, admin_socket: Path,
-    certificate: Path | None = None,
+    certificate: Path | None = None, beside: Beside | None = None,
 ) -> Component:  # fmt: skip
     """Write the configuration and describe the process.
 
-    `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS.
+    `replica_ports` maps replica name to port; with a `certificate` (key and certificate in PEM) clients speak TLS,
+    over HTTP/2 where they offer it. `beside` is for pages of the same origin, and is nothing for a measured path.
     """
     sticky = policy == STICKY
     cookie = f"\n    cookie {ROUTE_COOKIE} insert indirect nocache httponly{' secure' if certificate else ''}"
@@ -84,13 +100,15 @@ def haproxy(
         _CONFIG.format(
             host=LOOPBACK,
             port=port,
-            tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2" if certificate else "",
+            tls=f" ssl crt {certificate} ssl-min-ver TLSv1.2 alpn h2,http/1.1" if certificate else "",
             algorithm="roundrobin" if sticky else policy,
             cookie=cookie if sticky else "",
             servers=servers,
             admin_socket=admin_socket,
             max_connections=max_connections(),
+            beside=_BESIDE_FRONT.format(host=LOOPBACK, log_port=beside.log_port, path=beside.path) if beside else "",
         )
+        + (_BESIDE_BACK.format(host=LOOPBACK, port=beside.port) if beside else "")
     )
     return Component(
         name=name,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from topology import binaries
-from topology.backing import Backing, Ground, StoreCounters
+from topology.backing import Backing, Ground, StoreCounters, over_lives
 from topology.components.component import Component
 from topology.ports import LOOPBACK
 
@@ -26,10 +26,13 @@ def backing(ground: Ground) -> Backing:
     """One server for all replicas."""
     port = next(ground.ports)
     connections = max(_FEWEST_CONNECTIONS, _CONNECTIONS_PER_REPLICA * len(ground.replicas) + 10)
+    counters = over_lives(partial(Counters, port))
     return Backing(
         (memcached("memcached", port, connections),),
         dict.fromkeys(ground.replicas, f"memcached://{LOOPBACK}:{port}"),
-        Counters(port),
+        counters,
+        lives={"memcached": counters},
+        far_ports=(port,),
     )
 
 

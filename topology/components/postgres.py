@@ -21,7 +21,7 @@ import psycopg
 
 from servers.postgres_connection import UPKEEP
 from topology import binaries
-from topology.backing import Backing, Ground, StoreCounters
+from topology.backing import Backing, Ground, StoreCounters, over_lives
 from topology.components.component import Component
 from topology.ports import LOOPBACK
 
@@ -63,11 +63,14 @@ def backing(ground: Ground) -> Backing:
         _let_through(ground.folder, ground.folder.parent)
         _give(data, user)
     connections = _CONNECTIONS_PER_REPLICA * len(ground.replicas) + _SPARE_CONNECTIONS
+    counters = over_lives(partial(Counters, port, password))
     return Backing(
         (postgres("postgres", binary, port, data, user, connections),),
         dict.fromkeys(ground.replicas, f"postgresql://{_ROLE}:{password}@{LOOPBACK}:{port}/postgres"),
-        Counters(port, password),
+        counters,
         partial(_prepare, port, password),
+        lives={"postgres": counters},
+        far_ports=(port,),
     )
 
 
@@ -80,6 +83,8 @@ def postgres(
         *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", ""),
         *("-c", f"max_connections={connections}"),
         *("-c", "shared_preload_libraries=pg_stat_statements"),
+        # a new start counts from zero, whether it follows a stop or a crash
+        *("-c", "pg_stat_statements.save=off"),
         # a title is written over the environment, and the environment says whose process this is
         *("-c", "update_process_title=off"),
     )

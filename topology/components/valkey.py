@@ -1,11 +1,14 @@
-"""Valkey (or Redis), the shared store: no persistence, so that a trial measures the lookup and not a disk."""
+"""Valkey (or Redis), the shared store: no persistence, so that a trial measures the lookup and not a disk.
+
+The option `persistence` writes every change to a log, from which the server has its state again when it starts again.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
 from topology import binaries, resp
-from topology.backing import Backing, Ground, StoreCounters
+from topology.backing import Backing, Ground, StoreCounters, over_lives
 from topology.components.component import Component
 from topology.ports import LOOPBACK
 from topology.probes import resp_ping
@@ -16,21 +19,33 @@ BINARIES = ("valkey",)
 _ADMINISTRATION = {"hello", "client", "info", "config", "ping", "auth", "select", "command", "quit"}
 # The same of a cluster and of replication: forming it, reading its map, keeping a copy's link.
 _ADMINISTRATION |= {"cluster", "replconf", "psync", "sync"}
+# When the log of changes reaches the disk. It is written to the system with each change, whichever it is.
+_FSYNC = {"aof": "everysec", "aof-always": "always"}
 _PRIMARY_LINK, _COPY_LINK = "M", "S"  # in the flags of CLIENT LIST
 
 
 def backing(ground: Ground) -> Backing:
     """One server for all replicas."""
     port = next(ground.ports)
+    counters = over_lives(partial(Counters, port))
     return Backing(
-        (valkey("valkey", port, str(ground.folder)),),
+        (valkey("valkey", port, str(ground.folder), *_persistence(ground.options.get("persistence", "off"))),),
         dict.fromkeys(ground.replicas, f"redis://{LOOPBACK}:{port}/0"),
-        Counters(port),
+        counters,
+        lives={"valkey": counters},
+        far_ports=(port,),
     )
 
 
+def _persistence(kind: str) -> tuple[str, ...]:
+    if kind == "off":
+        return ()
+    # a log that is never rewritten: that would be a fork in the middle of a trial
+    return "--appendonly", "yes", "--appendfsync", _FSYNC[kind], "--auto-aof-rewrite-percentage", "0"
+
+
 def valkey(name: str, port: int, folder: str, *arguments: str) -> Component:
-    """One Valkey process on loopback, in memory alone; `arguments` are further ones of its own."""
+    """One Valkey process on loopback, in memory alone but for what `arguments` say, which are further ones."""
     argv = (
         binaries.find("valkey").path,
         *("--bind", LOOPBACK, "--port", str(port)),

@@ -1,0 +1,159 @@
+"""A component with a quota is held to it from its first instruction, with all its children; its group goes with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from topology import process_tree, quota
+from topology.cgroups import Group, Method, method
+from topology.local import Accounts, RunningTopology, running
+from topology.quota import Quota, QuotaError, quota_of
+from topology.reaper import Reaper
+from topology.spec import SpecError, Topology, option_names
+
+can_limit = pytest.mark.skipif(method() is None, reason="no control group can be made here")
+
+
+def _until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)  # polls a condition, up to a deadline
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("0", None),
+        ("0.1", Quota(0.1, 1_000, 10_000)),
+        ("0.25", Quota(0.25, 2_500, 10_000)),
+        ("2", Quota(2.0, 20_000, 10_000)),
+        ("0.05", Quota(0.05, 1_000, 20_000)),  # the kernel takes no quota below 1 ms
+        ("0.03", Quota(0.03, 1_000, 33_334)),
+        ("0.01", Quota(0.01, 1_000, 100_000)),
+    ],
+)
+def test_the_period_is_short_unless_the_kernel_takes_no_such_quota(text: str, made: Quota | None):
+    assert quota_of("replica", {"replica_cpus": text}) == made
+    assert quota_of("balancer", {"replica_cpus": text}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.009", r"replica_cpus 0.009 is too little: the kernel gives no less than 1 ms"),
+        ("0.10", r"replica_cpus '0.10' is written 0.1"),
+        ("1.0", r"replica_cpus '1.0' is written 1"),
+        (".5", r"replica_cpus must be a number from 0 to 64 with 3 decimals at most, not '.5'"),
+        ("-1", "must be a number"),
+        ("65", "must be a number"),
+        ("half", "must be a number"),
+    ],
+)
+def test_a_quota_that_cannot_be(text: str, said: str):
+    with pytest.raises(SpecError, match=said):
+        Topology("control", "none", 1, options={"replica_cpus": text})
+
+
+def test_a_quota_that_this_machine_cannot_give():
+    quota.check({"replica_cpus": "1", "store_cpus": "2"}, frozenset({0, 1}))
+    with pytest.raises(QuotaError, match=r"store_cpus 2.5 is more than this machine can give: 2 of its cores serve"):
+        quota.check({"replica_cpus": "1", "store_cpus": "2.5"}, frozenset({0, 1}))
+
+
+def test_only_a_store_with_a_server_can_have_one():
+    assert "store_cpus" in option_names("session", "redis")
+    assert "store_cpus" not in option_names("session", "memory")
+    assert "store_cpus" not in option_names("session", "sqlite")
+    assert "store_cpus" not in option_names("control", "none")
+
+
+def test_what_version_2_is_told_and_tells(tmp_path: Path):
+    group = Group(Method("cgroup v2", tmp_path), "replica-0", Quota(0.05, 1_000, 20_000))
+    group.limit()
+    assert (group.folder / "cpu.max").read_text() == "1000 20000"
+    (group.folder / "cpu.stat").write_text("usage_usec 9\nnr_periods 7\nnr_throttled 3\nthrottled_usec 1234\n")
+    counted = group.read()
+    assert (counted.periods, counted.throttled, counted.throttled_ns) == (7, 3, 1_234_000)
+    group.lift()
+    assert (group.folder / "cpu.max").read_text() == "max 20000"
+
+
+def test_what_systemd_is_asked_and_that_its_scopes_are_counted_together(tmp_path: Path):
+    group = Group(Method("systemd scope", tmp_path), "replica-0", Quota(0.05, 1_000, 20_000))
+    for incarnation in (1, 2):
+        argv = group.argv(("server", "--port", "1"))
+        assert argv[:4] == ("systemd-run", "--user", "--scope", "--quiet")
+        assert {"CPUQuota=5%", "CPUQuotaPeriodSec=20000us", f"--unit={group.folder.name}"} <= set(argv)
+        assert argv[-3:] == ("server", "--port", "1")
+        assert group.folder.name.endswith(f"-replica-0-{incarnation}.scope")
+        group.folder.mkdir()
+        (group.folder / "cpu.stat").write_text("nr_periods 7\nnr_throttled 3\nthrottled_usec 1\n")
+        group.lift()
+    assert group.known().periods == 14
+
+
+def _groups(servers: RunningTopology, name: str) -> list[str]:
+    (each,) = [each for each in servers.running if each.component.name == name]
+    root = psutil.Process(each.pid)
+    read = [(child, Path(f"/proc/{child.pid}/cgroup").read_text()) for child in (root, *root.children(recursive=True))]
+    # PostgreSQL's start leaves some that are just ending, and what has ended is in no group
+    return [group for child, group in read if process_tree._runs(child)]
+
+
+@can_limit
+def test_every_process_is_in_its_group_after_a_restart_too(accounts: Accounts, reaper: Reaper, tmp_path: Path):
+    topology = Topology("session", "postgres", 1, options={"replica_cpus": "0.2", "store_cpus": "0.3"})
+    with running(topology, accounts, logs=tmp_path, reaper=reaper) as servers:
+        folders = [each.group.folder for each in servers.running if each.group]
+        assert [each.quota.cpus for each in servers.throttling().values()] == [0.3, 0.2]
+        servers.restart("replica-0")
+        servers.kill("postgres")
+        servers.restart("postgres")
+        for folder, name, least in zip(folders, ("postgres", "replica-0"), (3, 2), strict=True):
+            groups = _groups(servers, name)
+            assert len(groups) >= least
+            assert [group for group in groups if folder.name not in group] == []
+        assert set(servers.throttling()) == {"postgres", "replica-0"}  # and not the balancer
+        # the restart imported a replica's modules, half a second of work, on a fifth of a core
+        counted = servers.throttling()["replica-0"]
+        assert 0 < counted.throttled <= counted.periods
+        assert counted.throttled_ns > 100_000_000
+    assert not any(folder.exists() for folder in folders)
+
+
+_HARNESS = """
+import sys
+from pathlib import Path
+from topology.local import Accounts, running
+from topology.reaper import Reaper
+from topology.spec import Topology
+folder = Path(sys.argv[1])
+accounts = Accounts(folder / "users.db", folder / "secret")
+topology = Topology("control", "none", 1, options={"replica_cpus": "0.1"})
+with Reaper() as reaper, running(topology, accounts, logs=folder, reaper=reaper) as servers:
+    print(*[each.group.folder for each in servers.running if each.group], flush=True)
+    sys.stdin.read()
+"""
+
+
+@can_limit
+def test_a_killed_harness_leaves_no_group(accounts: Accounts):
+    harness = subprocess.Popen(
+        [sys.executable, "-c", _HARNESS, str(accounts.secret_file.parent)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    folder = Path(harness.stdout.readline().strip())
+    assert folder.is_dir()
+    os.kill(harness.pid, signal.SIGKILL)
+    _until(lambda: not folder.exists(), "the group outlived a SIGKILL of its harness")
+    harness.wait(10)
+    harness.stdin.close()
+    harness.stdout.close()
