@@ -119,13 +119,13 @@ class Container:
     def keep_log(self) -> None:
         """Write what it logged; an engine that no longer has it is no error."""
         with contextlib.suppress(ComponentError):
-            said = self._engine.docker("logs", self.id)
+            said = self._engine.logs(self.id)
             (self._logs / f"{self.component.name}.log").write_text(said)
 
     def last_lines(self) -> str:
         """The end of its log, for an error message."""
         try:
-            said = self._engine.docker("logs", f"--tail={_LAST_LINES}", self.id).strip()
+            said = self._engine.logs(self.id, f"--tail={_LAST_LINES}").strip()
         except ComponentError as error:
             return f"; its log cannot be read: {error}"
         return f"; its last log lines:\n  {said}" if said else "; it logged nothing"

@@ -46,6 +46,10 @@ class Engine:
         """What `docker` says to it. Raises ComponentError."""
         return _done(("docker", *arguments), _DO_S)
 
+    def logs(self, container: str, *which: str) -> str:
+        """What a container wrote to either stream. Raises ComponentError."""
+        return _done(("docker", "logs", *which, container), _DO_S, both=True)
+
     def inspect(self, *names: str) -> list[dict[str, Any]]:
         """Everything the engine knows of these containers or images. Raises ComponentError."""
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *names))
@@ -114,7 +118,7 @@ class Project:
         (found,) = self.containers(service)
         status = self.engine.docker("wait", found["Id"]).strip()
         if status != "0":
-            said = self.engine.docker("logs", f"--tail={_LAST_LINES}", found["Id"]).strip()
+            said = self.engine.logs(found["Id"], f"--tail={_LAST_LINES}").strip()
             raise ComponentError(f"{service} failed (exit status {status}); its last log lines:\n  {said}")
 
     def images(self) -> dict[str, str]:
@@ -147,7 +151,7 @@ def _ask(argv: tuple[str, ...]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _done(argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] | None = None) -> str:
+def _done(argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] | None = None, *, both: bool = False) -> str:
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=within_s, check=False, cwd=_ROOT,
@@ -160,7 +164,7 @@ def _done(argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] |
     if done.returncode != 0:
         said = "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
         raise ComponentError(f"{_short(argv)} failed; its last lines:\n  {said}")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 def _short(argv: tuple[str, ...]) -> str:
