@@ -14,7 +14,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan
+.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -70,6 +70,12 @@ payload: .venv/.installed ## octets of a credential over HTTP/1.1 and HTTP/2, fi
 
 report: .venv/.installed ## write the report of a finished run again: RUN=results/...
 	@$(PY) -m analysis.report --run $(or $(RUN),$(or $(RESULTS),results)/latest) $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)')
+
+claims: .venv/.installed ## the ledger of common claims of a run or a suite that was reported: RUN=
+	@$(PY) -m analysis.ledger --run '$(or $(RUN),$(or $(RESULTS),results)/latest)'
+
+site: .venv/.installed ## one page of all runs in results/, and comparisons between them: results/index.html
+	@$(PY) -m analysis.site --results '$(or $(RESULTS),results)' $(if $(MOST),--most '$(MOST)')
 
 compare: .venv/.installed ## two runs against each other: A=results/x B=results/y (or latest, previous, reference)
 	@$(PY) -m analysis.compare_runs --a '$(or $(A),previous)' --b '$(or $(B),latest)' $(if $(RESULTS),--results '$(RESULTS)') \

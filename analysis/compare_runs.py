@@ -16,7 +16,8 @@ from rich.text import Text
 from analysis.comparing import Compared, check_ratios, compare_json, compare_runs, refusals
 from analysis.load import Run, RunError, load_run
 from analysis.report import compared as report
-from analysis.run_names import find_run
+from analysis.run_names import experiment_of, find_run
+from analysis.suite import SUITE
 from analysis.thresholds import EXIT, overall
 from loadtests.thresholds import Threshold, ThresholdError, check_cells, parse, split
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # read before the runs are: a wrong threshold costs no waiting
         given = None if options.thresholds is None else parse(options.thresholds, relative=True)
-        a, b = (load_run(find_run(name, options.results)) for name in (options.a, options.b))
+        a, b = (load_run(folder) for folder in _folders(options.a, options.b, options.results))
         demanded = _demanded(given, b)
         refused = [] if options.force else refusals(a, b)
         if refused:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write("\n".join(lines) + "\n")
             return 2
         compared = compare_runs(a, b, demanded, forced=options.force)
-        path = write(compared, options.out or options.results / f"compare-{a.folder.name}-{b.folder.name}")
+        path = write(compared, options.out or options.results / f"compare-{_short(a.folder)}-{_short(b.folder)}")
     except (RunError, ThresholdError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -50,13 +51,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m analysis.compare_runs", description="Compare run B with run A.")
-    parser.add_argument("--a", default="previous", help="a run's folder, or latest, previous, reference")
+    parser.add_argument("--a", default="previous", help="a run's or suite's folder, or latest, previous, reference")
     parser.add_argument("--b", default="latest", help="the same, of the run that is judged")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of all runs")
     parser.add_argument("--out", type=Path, help="folder to write into (default: results/compare-A-B)")
     parser.add_argument("--thresholds", type=split, help="instead of those of run B: 'B/A response_p50_ms < 1.10; ...'")
     parser.add_argument("--force", action="store_true", help="compare what must not be compared, and say so")
     return parser
+
+
+def _folders(a: str, b: str, results: Path) -> tuple[Path, Path]:
+    """Return the two runs' folders; where one is a suite of several runs, its part of the other's experiment."""
+    try:
+        found = find_run(a, results)
+    except RunError:
+        judged = find_run(b, results)
+        return find_run(a, results, experiment_of(judged)), judged
+    return found, find_run(b, results, experiment_of(found))
+
+
+def _short(folder: Path) -> str:
+    """Return a run's name; of a part of a suite with the suite's before it."""
+    return f"{folder.parent.name}-{folder.name}" if (folder.parent / SUITE).is_file() else folder.name
 
 
 def _demanded(given: Sequence[Threshold] | None, b: Run) -> Sequence[Threshold]:

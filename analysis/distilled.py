@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.load import Cell, Trial
 from analysis.metrics import Measurement, Octets
+from analysis.parts import Parts
 
 _QUANTILES = 250
 """Of a trial's response times, at most; a trial of a short experiment has no more requests."""
@@ -52,6 +53,7 @@ def of_measurement(made: Measurement) -> dict[str, Any]:
         **rest,
         "values": dict(made.values),
         "octets": asdict(made.octets),
+        "parts": asdict(made.parts) if made.parts else None,
         "response_ms": [float(f"{each:.{_DIGITS}g}") for each in quantiles],
     }
 
@@ -62,6 +64,11 @@ def measurement_of(record: Mapping[str, Any]) -> Measurement:
         **{
             **record,
             "octets": Octets(**record["octets"]),
+            "parts": _parts_of(record["parts"]) if record["parts"] else None,
             "response_ms": np.asarray(record["response_ms"], dtype=np.float64),
         }
     )
+
+
+def _parts_of(record: Mapping[str, Any]) -> Parts:
+    return Parts(**{**record, "outside_grid_ms": tuple(record["outside_grid_ms"])})

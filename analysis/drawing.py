@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from analysis.drawn_data import Point, rows_of, with_data
 from analysis.palette import BAND, GRID, INKS, MUTED, TEXT
 
 WIDTH = 360
@@ -48,9 +49,13 @@ STYLE = {
 
 @dataclass
 class Panel:
-    """A panel that is being drawn: draw on `axes`; `svg` is there when the block ends."""
+    """A panel that is being drawn: draw on `axes`; `svg` is there when the block ends.
+
+    `x_as` turns a place on the x axis into what it stands for, where the axis has a scale of its own.
+    """
 
     axes: Axes
+    x_as: Callable[[Point], float] | None = None
     svg: str = field(default="")
 
 
@@ -66,7 +71,7 @@ def panel(name: str, alt: str, *, height: int, left: int = 48, bottom: int = 44)
         yield drawn
         out = io.StringIO()
         canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    drawn.svg = adapt(out.getvalue(), name, alt)
+        drawn.svg = with_data(adapt(out.getvalue(), name, alt), canvas.axes, drawn.x_as)
 
 
 def adapt(svg: str, name: str, alt: str) -> str:
@@ -93,6 +98,7 @@ def _attribute(text: str) -> str:
 
 def rows(axes: Axes, labels: list[str]) -> None:
     """Turn the y axis into named rows, the first on top."""
+    rows_of[axes] = tuple(labels)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
@@ -103,6 +109,7 @@ def rows(axes: Axes, labels: list[str]) -> None:
 def rows_under_names(axes: Axes, labels: list[str]) -> None:
     """As `rows`, but each name stands above its row, at the left edge: long names leave the row its whole width."""
     rows(axes, [""] * len(labels))
+    rows_of[axes] = tuple(labels)
     axes.set_ylim(len(labels) - 0.5, -0.75)
     for place, label in enumerate(labels):
         axes.text(0.0, place - 0.3, label, transform=axes.get_yaxis_transform(), va="bottom", ha="left", fontsize=10.5)

@@ -136,6 +136,7 @@ def commands(drawn: Sequence[Line]) -> Figure:
             Bar(
                 line.name,
                 (each.value("store_commands_per_request") or 0.0,),
+                span=_wide(each, "store_commands_per_request"),
                 ink=line.ink,
                 note="in process" if each.in_process else "",
             )
@@ -148,10 +149,17 @@ def commands(drawn: Sequence[Line]) -> Figure:
         title="Store commands per request",
         caption="By the store's own counters, connection set-up apart; a store in the replica's own process has none, "
         "and of one of several nodes all are counted, with what they copy to each other.",
-        reading="1 means that every request waits for the shared store once; 0 means that it never does.",
+        reading="1 means that every request waits for the shared store once; 0 means that it never does. A line at the "
+        "end of a bar is the 95 % interval; a bar without one never varied.",
         key=series_key(drawn),
         panels=tuple(panels),
     )
+
+
+def _wide(result: CellResult, metric: str) -> tuple[float, float] | None:
+    """Return the interval of a metric; None of one that never varied."""
+    found = result.estimates[metric]
+    return None if found.low is None or found.high is None or found.low == found.high else (found.low, found.high)
 
 
 def balance(drawn: Sequence[Line]) -> Figure:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import panel
+from analysis.drawn_data import Point
 from analysis.estimates import CellResult, Estimate
 from analysis.lines import Drawing, Figure, Line, at, left_out, load_words, replica_counts, series_key
 from analysis.load import Run
@@ -18,6 +19,9 @@ from analysis.wording import count, joined, number
 
 TAIL = (0.0, 0.5, 0.9, 0.99, 0.999)
 """Shares of requests that the axis of the distribution names."""
+
+BEYOND = 2.5
+"""How far above the highest mark a panel of latency goes at most."""
 
 
 def latency(run: Run, drawn: Sequence[Line]) -> Figure:
@@ -32,7 +36,8 @@ def latency(run: Run, drawn: Sequence[Line]) -> Figure:
         id="latency",
         title="Latency against replicas",
         caption=f"Response time, {load_words(run)}.{left_out(drawn)}",
-        reading="Lower is better; a bar is the 95 % interval over blocks, and each panel has its own scale.",
+        reading="Lower is better; a bar is the 95 % interval over blocks (one with an arrow goes on beyond the panel), "
+        "and each panel has its own scale.",
         key=series_key(drawn),
         panels=tuple(panels),
     )
@@ -106,6 +111,7 @@ def _told(drawn: Sequence[Line], metric: str) -> str:
 
 def _latency_lines(axes: Axes, drawn: Sequence[Line], metric: str) -> None:
     counts = replica_counts(drawn)
+    bars: list[tuple[float, Estimate]] = []
     for index, line in enumerate(drawn):
         shown = [each for each in line.results if not each.refused]
         shift = (index - (len(drawn) - 1) / 2) * min(0.07, 0.5 / len(drawn))  # so that bars stand side by side
@@ -115,16 +121,32 @@ def _latency_lines(axes: Axes, drawn: Sequence[Line], metric: str) -> None:
         lows = [value if span.low is None else span.low for span, value in zip(spans, values, strict=True)]
         highs = [value if span.high is None else span.high for span, value in zip(spans, values, strict=True)]
         axes.vlines(places, lows, highs, color=line.ink.light, linewidth=2)
+        bars += zip(places, spans, strict=True)
         style = (0, (4, 2)) if line.dashed else "-"
         axes.plot(
             places, values, color=line.ink.light, marker=line.ink.marker, markersize=6, linestyle=style, linewidth=1.5
         )
     axes.set_xticks(range(len(counts)), [str(each) for each in counts])
     axes.set_xlim(-0.4, len(counts) - 0.6)
-    axes.set_ylim(bottom=0)
+    _bound(axes, [(place, estimate.value or 0.0, estimate.high) for place, estimate in bars])
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("replicas")
+
+
+def _bound(axes: Axes, ends: Sequence[tuple[float, float, float | None]]) -> None:
+    """Show from 0 to `BEYOND` times the highest mark at most; an arrow stands where an interval goes on beyond that.
+
+    `ends`: place, value and upper end of each. Of two blocks an interval may be wider than any panel.
+    """
+    top = BEYOND * max((value for _, value, _ in ends), default=0.0)
+    axes.set_ylim(bottom=0)
+    if not top or axes.get_ylim()[1] <= top:
+        return
+    axes.set_ylim(0, top)
+    for place, _, high in ends:
+        if high is not None and high > top:
+            axes.annotate("↑", (place, top), ha="center", va="bottom", fontsize=11, annotation_clip=False)
 
 
 def distribution(run: Run, drawn: Sequence[Line]) -> Figure:
@@ -136,12 +158,15 @@ def distribution(run: Run, drawn: Sequence[Line]) -> Figure:
         alt = f"Response times at {count(replicas, 'replica')}; 99 % are answered within, in ms: {told}."
         with panel(f"distribution-{replicas}", alt, height=250) as made:
             _quantile_lines(made.axes, shown)
+            _quantile_spans(made.axes, shown)
+            made.x_as = _share
         panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, made.svg))
     return Figure(
         id="distribution",
         title="Distribution of the response time",
         caption=f"Every measured request of every valid block, merged; {load_words(run)}.{left_out(drawn)}",
-        reading="At 90 %, nine requests in ten are answered within the time shown; the further right, the rarer.",
+        reading="At 90 %, nine requests in ten are answered within the time shown; the further right, the rarer. "
+        "A mark is the mean over blocks of that quantile, its bar the 95 % interval.",
         key=series_key(drawn),
         panels=tuple(panels),
     )
@@ -165,3 +190,23 @@ def _quantile_lines(axes: Axes, shown: Iterable[tuple[Line, CellResult]]) -> Non
     tail = [share for share in TAIL if -np.log10(1 - share) <= reach + 0.01]
     axes.set_xticks([-np.log10(1 - share) for share in tail], [f"{100 * share:g} %" for share in tail])
     axes.set_xlabel("share of requests answered within")
+
+
+def _quantile_spans(axes: Axes, shown: Sequence[tuple[Line, CellResult]]) -> None:
+    """Draw p50, p90 and p99 with their intervals over blocks, side by side where lines lie close."""
+    reach, (low, high) = axes.get_xlim()[1], axes.get_ylim()
+    for index, (line, result) in enumerate(shown):
+        shift = 0.03 * (index - (len(shown) - 1) / 2)
+        for share, metric in ((0.5, "response_p50_ms"), (0.9, "response_p90_ms"), (0.99, "response_p99_ms")):
+            ends, place = span(result.estimates[metric]), -np.log10(1 - share) + shift
+            if ends and place <= reach:
+                colour = line.ink.light
+                axes.vlines(place, *ends, color=colour, linewidth=2)
+                axes.plot([place], [result.value(metric) or 0.0], color=colour, marker=line.ink.marker, markersize=5)
+    axes.set_ylim(low / 1.2, high * 1.2)  # the lines fill the panel, however wide an interval is
+
+
+def _share(point: Point) -> float:
+    """Return the share of requests that a point stands for; one with an interval stands beside its quantile."""
+    share = 1 - 10 ** -float(point.x)
+    return min(TAIL, key=lambda tail: abs(tail - share)) if point.y_span else share

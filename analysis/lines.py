@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.common_options import plain
 from analysis.estimates import CellResult
@@ -55,7 +55,7 @@ class Line:
 def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
     """Return the series of the figures, in the order of run.json, without the A/A duplicate and empty cells.
 
-    Up to `MOST_LINES` each scheme and store has an ink of its own; of more, each scheme has.
+    Up to `MOST_LINES` sessions have an ink for each store; of more, each scheme has one.
     """
     shown = [each for each in results if each.cell.duplicate_of is None and each.measurable]
     cells = [each.cell for each in results]
@@ -69,17 +69,19 @@ def lines(results: Sequence[CellResult]) -> tuple[Line, ...]:
         made.append(
             Line(
                 name=f"{series(cell)}, {cell.policy}" if len(policies) > 1 else series(cell),
-                ink=by_scheme[cell.scheme] if len(keys) > MOST_LINES else by_store[cell.scheme, cell.store],
+                ink=by_store[cell.scheme, cell.store],
                 dashed=cell.policy != policies[0] or (len(keys) <= MOST_LINES and bool(cell.options)),
                 results=here,
             )
         )
+    if crowded(made):
+        made = [replace(line, ink=by_scheme[line.results[0].cell.scheme]) for line in made]
     return tuple(made)
 
 
 def crowded(drawn: Sequence[Line]) -> bool:
-    """Whether there are more lines than one chart can hold, so that rows with names stand in their place."""
-    return len(drawn) > MOST_LINES
+    """Whether there are more lines than one chart can hold, or two that look alike; then rows with names do."""
+    return len(drawn) > MOST_LINES or len({(line.ink, line.dashed) for line in drawn}) < len(drawn)
 
 
 def _key(result: CellResult) -> tuple[str, str, str]:

@@ -109,6 +109,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "error_ratio": _ratio(int(wrong.sum()), count),
         "auth_p50_us": _server_p50_us(_numbers(table, "auth_ns")[answered]),
         "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(_numbers(table, "store_ns")[answered]),
+        "store_p99_us": None if cell.store == NO_STORE else _server_us(_numbers(table, "store_ns")[answered], 0.99),
         "auth_store_share": _store_share(table, answered),
         "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
@@ -187,8 +188,12 @@ def _octets(table: pa.Table, sent: NDArray[np.bool_], answered: NDArray[np.bool_
 
 
 def _server_p50_us(spent_ns: NDArray[Any]) -> float | None:
-    """Return the median of a Server-Timing duration in us, over the answers that carried one."""
-    return quantile(spent_ns[spent_ns >= 0] / 1e3, 0.50)
+    return _server_us(spent_ns, 0.50)
+
+
+def _server_us(spent_ns: NDArray[Any], share: float) -> float | None:
+    """Return the quantile of a Server-Timing duration in us, over the answers that carried one."""
+    return quantile(spent_ns[spent_ns >= 0] / 1e3, share)
 
 
 def _store_share(table: pa.Table, answered: NDArray[np.bool_]) -> float | None:

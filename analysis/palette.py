@@ -1,4 +1,4 @@
-"""One colour per scheme and store, the same in every figure, on light and on dark paper.
+"""One colour per scheme and store, the same in every figure of every run, on light and on dark paper.
 
 The hues are Okabe and Ito's (2008), which people with a colour-vision deficiency tell apart; each is darkened for
 light paper or lightened for dark until it has a contrast of 3:1 at least. Markers tell series apart a second time.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from analysis.load import Cell
 
@@ -45,7 +46,17 @@ SCHEMES = {
     "flask-session": SPARE[4],
     "flask-jwt-extended": SPARE[3],
 }
-"""One ink a scheme, where a run has more lines than can be told apart: there each row bears its name."""
+"""One ink a scheme, whatever its store; sessions alone have one a store, since stores are what they differ by."""
+SESSION_STORES = {
+    "memory": KNOWN["session", "memory"],
+    "redis": KNOWN["session", "redis"],
+    "postgres": SPARE[5],
+    "memcached": SPARE[2],
+    "file": Ink("session-file", "#6b6f1e", "#c3c765", "h"),
+    "sqlite": Ink("session-sqlite", "#96663a", "#d9a878", "d"),
+    "redis-cluster": Ink("session-redis-cluster", "#3d5fc9", "#8fa6f5", "*"),
+    "replicated": Ink("session-replicated", "#a8477a", "#ee93c0", "H"),
+}
 TEXT = Ink("text", "#1c2128", "#e6e9ee")
 MUTED = Ink("muted", "#5a6270", "#a0a8b5")
 GRID = Ink("grid", "#dfe3e8", "#363c46")
@@ -60,21 +71,28 @@ PARTS = (
 )
 """Parts of a stacked bar, the one that matters first; no hue of a series."""
 
-INKS = (*KNOWN.values(), *SPARE, TEXT, MUTED, GRID, BAND, *PARTS)
+_OF_STORES = tuple(ink for ink in SESSION_STORES.values() if ink not in KNOWN.values() and ink not in SPARE)
+INKS = (*KNOWN.values(), *SPARE, *_OF_STORES, TEXT, MUTED, GRID, BAND, *PARTS)
 
 
 def inks(cells: Sequence[Cell]) -> dict[tuple[str, str], Ink]:
-    """Return the ink of each (scheme, store) of a run; those without one of their own take spare ones in order."""
-    series = list(dict.fromkeys((cell.scheme, cell.store) for cell in cells))
-    unknown = [each for each in series if each not in KNOWN]
-    spare = {each: SPARE[index % len(SPARE)] for index, each in enumerate(unknown)}
-    return {each: KNOWN.get(each) or spare[each] for each in series}
+    """Return the ink of each (scheme, store) of a run."""
+    return {(cell.scheme, cell.store): ink_of(cell.scheme, cell.store) for cell in cells}
 
 
 def scheme_inks(cells: Sequence[Cell]) -> dict[str, Ink]:
-    """Return the ink of each scheme of a run; those without one of their own take what is left of the spare ones."""
-    schemes = list(dict.fromkeys(cell.scheme for cell in cells))
-    left = [ink for ink in SPARE if ink not in SCHEMES.values()]
-    unknown = [each for each in schemes if each not in SCHEMES]
-    spare = {each: left[index % len(left)] for index, each in enumerate(unknown)}
-    return {each: SCHEMES.get(each) or spare[each] for each in schemes}
+    """Return the ink of each scheme of a run."""
+    return {cell.scheme: ink_of(cell.scheme) for cell in cells}
+
+
+def ink_of(scheme: str, store: str | None = None) -> Ink:
+    """Return the one ink of a scheme, or of a scheme on a store: by name alone, so that no run gives it another.
+
+    A scheme that has none of its own takes one of those that no known scheme has, by a checksum of its name.
+    """
+    if scheme == "session" and store in SESSION_STORES:
+        return SESSION_STORES[store]
+    return SCHEMES.get(scheme) or _UNUSED[crc32(scheme.encode()) % len(_UNUSED)]
+
+
+_UNUSED = tuple(ink for ink in SPARE if ink not in SCHEMES.values())

@@ -19,6 +19,10 @@ ROW = 27
 NAMED_ROW = 38
 """Height of a row whose name stands above it."""
 FEWEST_TICKS, MOST_TICKS = 3, 9
+MOST_OF_LINE = 4
+"""A panel of marks about a line shows this many times the line at most, but every mark."""
+NARROWEST = 0.13
+"""Share of a panel's axis that a number of three digits takes, beside names of rows."""
 LONG = 22
 """Letters above which names do not stand beside their rows: there they would take half of a phone's width."""
 
@@ -107,7 +111,9 @@ def marks_panel(
 def _centre(axes: Axes, marks: Sequence[Mark], line: float, least: float) -> None:
     """Put the line in the middle, with room for every mark and interval and at least `least` either side."""
     ends = [end for mark in marks for end in (*mark.values, *(mark.span or ()))]
-    reach = max([least * line * 1.2, *(abs(end - line) * 1.08 for end in ends)])
+    furthest = max((abs(value - line) for mark in marks for value in mark.values), default=0.0)
+    most = max(MOST_OF_LINE * line, 2 * furthest)  # an interval over few blocks can be wider than any panel
+    reach = max(least * line * 1.2, min(most, max((abs(end - line) * 1.08 for end in ends), default=0.0)))
     axes.set_xlim(max(0.0, line - reach), line + reach)
 
 
@@ -150,9 +156,19 @@ def logarithmic(axes: Axes, axis: Axis) -> None:
     if len(shown) < FEWEST_TICKS:
         finer = [base * 10.0**power for power in range(-3, 7) for base in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
         shown = [tick for tick in finer if low <= tick <= high]
-    axis.set_major_locator(FixedLocator([tick for tick in shown if len(shown) <= MOST_TICKS or _is_power(tick)]))
+    kept = [tick for tick in shown if len(shown) <= MOST_TICKS or _is_power(tick)]
+    axis.set_major_locator(FixedLocator(_apart(kept, low, high) if along_x else kept))
     axis.set_major_formatter(FuncFormatter(lambda value, _: setting(float(value))))
     axis.set_minor_locator(NullLocator())
+
+
+def _apart(ticks: Sequence[float], low: float, high: float) -> list[float]:
+    """Leave out ticks whose numbers would touch the one before, on a logarithmic axis from `low` to `high`."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(tick / kept[-1]) >= NARROWEST * np.log(high / low):
+            kept.append(tick)
+    return kept
 
 
 def _is_power(tick: float) -> bool:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from loadtests import lab_csrf, lab_storage, provenance
 from loadtests.chromium import BrowserError
@@ -31,6 +30,8 @@ from topology.process import ComponentError
 from topology.reaper import Reaper
 
 FORMAT = 1
+"""Of lab.json."""
+BINARIES = ("haproxy", "chromium")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,12 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     folder = (arguments.results / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-browser-lab").absolute()
     try:
-        software = provenance.software(["haproxy", "chromium"])
+        provenance.software(list(BINARIES))
     except BinaryError as error:
         return _fail(str(error), 2)
     try:
         folder.mkdir(parents=True)
-        return _run(folder, software, quick=arguments.quick)
+        run(folder, quick=arguments.quick)
+        _point(folder)
+        sys.stdout.write(f"{folder}\n")
     except FileExistsError:
         return _fail(f"{folder} is there already; try again in a second", 2)
     except (ComponentError, BrowserError, TimeoutError, NoFreePortError, BinaryError) as error:
@@ -55,10 +58,15 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"{error.filename or folder}: {error.strerror or error}", 2)
     except KeyboardInterrupt:
         return _fail("interrupted; there is nothing to read", 130)
+    return 0
 
 
-def _run(folder: Path, software: dict[str, Any], *, quick: bool) -> int:
-    began = time.monotonic()
+def run(folder: Path, *, quick: bool) -> None:
+    """Make every attempt, and write lab.json into `folder` when all are done.
+
+    Raises ComponentError, BrowserError, TimeoutError, NoFreePortError, BinaryError, OSError.
+    """
+    began, software = time.monotonic(), provenance.software(list(BINARIES))
     thefts: list[Theft] = []
     attempts: list[Attempt] = []
     version = binaries.find("chromium").version
@@ -89,9 +97,6 @@ def _run(folder: Path, software: dict[str, Any], *, quick: bool) -> int:
         "software": software,
     }
     write_json(folder / "lab.json", document)
-    _point(folder)
-    sys.stdout.write(f"{folder}\n")
-    return 0
 
 
 def _say(what: str, outcomes: Sequence[bool], verb: str) -> None:

@@ -38,6 +38,7 @@ METRICS = (
     Metric("error_ratio", "errors", "", "Requests", "wrong, late or missing answers, over requests sent"),
     Metric("auth_p50_us", "auth p50", "us", "Authentication", "time to recognise the user, store included"),
     Metric("store_p50_us", "store p50", "us", "Authentication", "time that the replica waited for the store"),
+    Metric("store_p99_us", "store p99", "us", "Authentication", "the same, of the slowest request in a hundred"),
     Metric("auth_store_share", "auth on the store", "", "Authentication", "part of a check's time spent on the store"),
     Metric("store_commands_per_request", "store commands", "", "Authentication", "the store's own counters"),
     Metric(

@@ -147,7 +147,7 @@ def cases_of(asked: Sequence[Asked], topology: Topology) -> tuple[str, ...]:
 
 
 def refuse_the_impossible(text: str, topologies: Sequence[Topology]) -> None:
-    """Raise SpecError for a fault that was named and that none of these topologies can have, with the reason.
+    """Raise SpecError for a fault that was named and that none of these topologies can have, with each reason.
 
     A pattern that fits none of them is passed over: it is an experiment's own, and the command line has other cells.
     """
@@ -155,6 +155,7 @@ def refuse_the_impossible(text: str, topologies: Sequence[Topology]) -> None:
         return
     for each in asked_for(text):
         meant = [topology for topology in topologies if fnmatchcase(topology.id, each.topologies)]
-        reasons = [FAULTS[each.fault].missing(topology) for topology in meant]
+        reasons = {FAULTS[each.fault].missing(topology): topology.id for topology in reversed(meant)}
         if reasons and all(reasons):
-            raise SpecError(f"fault {each.fault} is not possible on {meant[0].id}: {reasons[0]}")
+            told = "; ".join(f"{id_}: {reason}" for reason, id_ in reversed(reasons.items()))
+            raise SpecError(f"fault {each.fault} is not possible on {told}")

@@ -93,9 +93,35 @@ def read(folder: Path) -> dict[str, Any]:
     return record
 
 
-def ended(folder: Path, record: dict[str, Any], number: int, now: str, left_out: str = "") -> None:
-    """Note that a part has ended, or why it was left out. Raises OSError."""
-    record["parts"][number] |= {"finished": None if left_out else now, "left_out": left_out}
-    if number + 1 == len(record["parts"]):
+@dataclass(frozen=True)
+class Outcome:
+    """How a part ended: `left_out` says why it has no figures, `failed` that a resumed suite tries it again."""
+
+    left_out: str = ""
+    failed: bool = False
+
+
+def to_do(record: Mapping[str, Any]) -> list[tuple[int, Part]]:
+    """The parts that are to run, with their places: not those that are finished or cannot be run here."""
+    return [
+        (number, Part(each["name"], each["experiment"], each["changes"]))
+        for number, each in enumerate(record["parts"])
+        if not each["finished"] and (not each.get("left_out") or each.get("failed"))
+    ]
+
+
+def failures(record: Mapping[str, Any]) -> list[str]:
+    """The names of the parts that failed."""
+    return [each["name"] for each in record["parts"] if each.get("failed")]
+
+
+def ended(folder: Path, record: dict[str, Any], number: int, now: str, outcome: Outcome) -> None:
+    """Note how a part ended. With a part that failed a suite is not finished: it can go on. Raises OSError."""
+    record["parts"][number] |= {
+        "finished": None if outcome.left_out else now,
+        "left_out": outcome.left_out,
+        "failed": outcome.failed,
+    }
+    if not to_do(record):
         record["finished"] = now
     write_json(folder / SUITE, record)

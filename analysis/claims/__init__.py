@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 from analysis.claims.evidence import Claim, Evidence, Judged, Ruling
 
-_NOT_CLAIMS = "evidence"
+_NOT_CLAIMS = ("evidence", "conjunction", "figures")
 
 
 def all_claims() -> tuple[Claim, ...]:
     """Return every claim, in the order of the groups."""
-    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != _NOT_CLAIMS)
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name not in _NOT_CLAIMS)
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return tuple(claim for module in sorted(modules, key=lambda each: each.PLACE) for claim in module.CLAIMS)
 

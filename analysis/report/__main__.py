@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +20,7 @@ from rich.text import Text
 from analysis.claims import judge_all
 from analysis.claims.evidence import Evidence
 from analysis.figures import figures
+from analysis.lines import Figure
 from analysis.load import Run, RunError, load_run
 from analysis.report import html, markdown, suite_page, terminal
 from analysis.report.model import Report, build
@@ -63,15 +65,20 @@ def _analysed(run: Run, asked: Sequence[str] | None) -> Analysis:
 
 def _suite(suite: Suite, *, quiet: bool) -> int:
     """Report on every run of a suite, then on all of them together."""
-    summaries, lab = {}, None
+    summaries: dict[str, dict[str, Any]] = {}
+    drawn: dict[str, tuple[Figure, ...]] = {}
+    lab = None
     for part in suite.runs:
         if (part.folder / LAB).is_file():
             lab = json.loads((part.folder / LAB).read_text(encoding="utf-8"))
             continue
         analysis = _analysed(load_run(part.folder), None)
         write(analysis, build(analysis))
+        sections = tuple(figure for section in analysis.sections for figure in section.figures)
+        drawn[part.name] = (*figures(analysis), *sections)
         summaries[part.name] = summary_document(analysis)
-    report = SuiteReport(suite, summaries, judge_all(Evidence(tuple(summaries.values()), lab)))
+    rulings = judge_all(Evidence(tuple(summaries.values()), lab))
+    report = SuiteReport(suite, summaries, rulings, lab, suite_page.shown(drawn))
     texts = {
         "report.md": suite_page.as_markdown(report),
         "report.html": suite_page.as_html(report),

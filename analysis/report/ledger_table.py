@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.claims.evidence import Ruling
 from analysis.report.table import Entry, Table
 from analysis.wording import NOTHING, count, interval, joined, number
 
 TITLE = "Common claims, judged"
+_COLUMNS = ("claim", "verdict", "figure (95 % interval)", "what was found", "rule")
 _ORDER = ("holds", "does not hold", "depends", "not measured")
 
 
@@ -26,8 +27,11 @@ def tally(rulings: Sequence[Ruling]) -> str:
     return f"{count(len(rulings), 'common claim')} on sessions and tokens: {told}."
 
 
-def ledger_tables(rulings: Sequence[Ruling]) -> tuple[Table, ...]:
-    """Return the table of what was judged, and one of what this run does not measure, with the command that does."""
+def ledger_tables(rulings: Sequence[Ruling], links: Mapping[str, Entry] | None = None) -> tuple[Table, ...]:
+    """Return the table of what was judged, and one of what this run does not measure, with the command that does.
+
+    `links`: by a claim's id, the report that measured it; None where this is that report.
+    """
     judged = [each for each in rulings if each.judged.verdict != "not measured"]
     rest = [each for each in rulings if each.judged.verdict == "not measured"]
     tables = []
@@ -35,9 +39,10 @@ def ledger_tables(rulings: Sequence[Ruling]) -> tuple[Table, ...]:
         tables.append(
             Table(
                 title=tally(rulings),
-                columns=("claim", "verdict", "figure (95 % interval)", "what was found", "rule"),
-                rows=tuple(_row(each) for each in judged),
+                columns=(*_COLUMNS, *(("measured by",) if links is not None else ())),
+                rows=tuple(_row(each, links) for each in judged),
                 note="Every verdict follows from the figures by the rule beside it; none is written by hand.",
+                cards=True,
             )
         )
     if rest:
@@ -46,12 +51,13 @@ def ledger_tables(rulings: Sequence[Ruling]) -> tuple[Table, ...]:
                 title=f"{count(len(rest), 'claim')} that this run does not measure",
                 columns=("claim", "what measures it"),
                 rows=tuple((Entry(each.claim.text, each.claim.id), Entry(each.claim.command)) for each in rest),
+                cards=True,
             )
         )
     return tuple(tables)
 
 
-def _row(ruling: Ruling) -> tuple[Entry, ...]:
+def _row(ruling: Ruling, links: Mapping[str, Entry] | None) -> tuple[Entry, ...]:
     figure, verdict = ruling.judged.value, ruling.judged.verdict
     return (
         Entry(ruling.claim.text, ruling.claim.id),
@@ -61,4 +67,5 @@ def _row(ruling: Ruling) -> tuple[Entry, ...]:
         else Entry(NOTHING),
         Entry(ruling.judged.detail),
         Entry(ruling.claim.rule),
+        *((links.get(ruling.claim.id, Entry(NOTHING)),) if links is not None else ()),
     )

@@ -17,24 +17,12 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         report.subtitle,
         "\n".join(f"{place}. {_escape(sentence)}" for place, sentence in enumerate(report.answer, 1)),
         *(_table(each) for each in report.thresholds),
-        "## Findings",
-        "\n".join(f"- **{_escape(each.title)}.** {_escape(each.text)}" for each in report.findings),
+        *_listed("Findings", [f"- **{_escape(each.title)}.** {_escape(each.text)}" for each in report.findings]),
         *(part for each in report.sections for part in _section(each)),
         "## What was asked",
         _facts(report.asked),
-        "## What the figures show",
-        "\n".join(f"- **{_escape(each.title)}.** {_escape(each.caption)} {_escape(each.shows)}" for each in figures)
-        or "There is nothing to draw.",
-        "## Metrics",
-        *(_table(each) for each in report.metrics),
-        "## Comparisons",
-        *(_table(each) for each in report.comparisons),
-        "## Common claims, judged",
-        *(_table(each) for each in report.ledger),
-        "## Noise floor",
-        _table(report.noise),
-        "## Validity",
-        _table(report.validity),
+        *_ordinary(report, figures),
+        *_titled("Common claims, judged", report.ledger),
         "## Machine and software",
         _facts(report.machine),
         "## How to read it",
@@ -43,6 +31,28 @@ def render(report: Report, figures: Sequence[Figure]) -> str:
         "\n".join(f"- {each}" for each in report.limits),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _ordinary(report: Report, figures: Sequence[Figure]) -> Iterable[str]:
+    """Yield what a run with an ordinary load has: nothing of one without, whose sections stand above."""
+    shown = [f"- **{_escape(each.title)}.** {_escape(each.caption)} {_escape(each.shows)}" for each in figures]
+    yield from _listed("What the figures show", shown)
+    yield from _titled("Metrics", report.metrics)
+    yield from _titled("Comparisons", report.comparisons)
+    yield from _titled("Noise floor", (report.noise,) if report.noise.rows else ())
+    yield from _titled("Validity", (report.validity,) if report.validity.rows else ())
+
+
+def _titled(title: str, tables: Sequence[Table]) -> Iterable[str]:
+    if tables:
+        yield f"## {title}"
+        yield from (_table(each) for each in tables)
+
+
+def _listed(title: str, lines: Sequence[str]) -> Iterable[str]:
+    if lines:
+        yield f"## {title}"
+        yield "\n".join(lines)
 
 
 def _section(section: Section) -> Iterable[str]:
@@ -65,7 +75,8 @@ def _table(table: Table) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    return _escape(f"{entry.text} ({entry.small})" if entry.small else entry.text)
+    text = f"[{_escape(entry.text)}]({entry.link})" if entry.link else _escape(entry.text)
+    return f"{text} ({_escape(entry.small)})" if entry.small else text
 
 
 def _escape(text: str) -> str:

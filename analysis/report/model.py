@@ -11,6 +11,7 @@ from analysis.common_options import plain
 from analysis.compare import MARGIN, Comparison, by_question
 from analysis.estimates import CellResult
 from analysis.finding import Finding
+from analysis.lines import Figure
 from analysis.load import Run, Trial
 from analysis.metrics import BY_NAME, METRICS, Metric
 from analysis.report.guide import limits, reading
@@ -50,6 +51,25 @@ class Report:
     sections: tuple[Section, ...] = ()
     ledger: tuple[Table, ...] = ()
 
+    def contents(self, figures: Sequence[Figure]) -> tuple[tuple[str, str], ...]:
+        """Return id and name of every part that the page has, in its order."""
+        parts: tuple[tuple[bool, str, str], ...] = (
+            (bool(self.thresholds), "thresholds", "Thresholds"),
+            (bool(self.findings), "findings", "Findings"),
+            *((True, each.id, each.title) for each in self.sections),
+            (True, "asked", "What was asked"),
+            (bool(figures), "figures", "Figures"),
+            (bool(self.metrics), "metrics", "Metrics"),
+            (bool(self.metrics or self.comparisons), "comparisons", "Comparisons"),
+            (bool(self.ledger), "claims", "Claims"),
+            (bool(self.metrics or self.noise.rows), "noise-floor", "Noise"),
+            (bool(self.validity.rows), "validity", "Validity"),
+            (True, "machine", "Machine"),
+            (True, "reading", "How to read it"),
+            (True, "limits", "Limits"),
+        )
+        return tuple((name, title) for there, name, title in parts if there)
+
 
 def build(analysis: Analysis) -> Report:
     """Return the report of an analysed run."""
@@ -87,7 +107,7 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     schemes = dict.fromkeys(cell.scheme for cell in cells)
     stores = dict.fromkeys(cell.store for cell in cells if cell.store != "none")
     yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
-    yield from ((f"Study of {run.study['kind']}", _study(run)),) if run.study["kind"] != "load" else ()
+    yield from (("Study", _study(run)),) if run.study["kind"] != "load" else ()
     yield "Schemes", joined(schemes)
     yield "Session stores", joined(stores) or NOTHING
     options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
@@ -112,7 +132,8 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
 
 
 def _study(run: Run) -> str:
-    return "; ".join(f"{name} {value}" for name, value in run.study.items() if name != "kind") or NOTHING
+    settings = "; ".join(f"{name} {value}" for name, value in run.study.items() if name != "kind")
+    return f"{run.study['kind']}: {settings}" if settings else run.study["kind"]
 
 
 def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:

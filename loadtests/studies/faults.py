@@ -34,6 +34,7 @@ from topology.local import RunningTopology
 from topology.spec import SpecError, Topology
 
 _LEAST_S, _MOST_S = 0.5, 60.0
+_SCENARIO = "counter"
 _AFTER_S = 1.0  # in which there is something to recover
 
 
@@ -69,6 +70,10 @@ def check(study: Study, topologies: Sequence[Topology], load: Load) -> None:
         raise SpecError(
             f"duration: {load.duration_s:g} s end before the fault has; with fault_at {study['fault_at']} "
             f"and fault_for {study['fault_for']} it takes {least_s:g} s at least"
+        )
+    if load.scenario != _SCENARIO:
+        raise SpecError(
+            f"scenario: only the users of {_SCENARIO} sign in again and miss a change, not {load.scenario}'s"
         )
     if load.model == CLOSED:
         raise SpecError("model: a closed loop waits with what is broken and so hides it; faults take the open model")

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.claims import all_claims, judge_all
 from analysis.claims.evidence import Evidence, Interval, rule_all
+from analysis.ledger import main as ledger
 from analysis.load import load_run
 from analysis.report.__main__ import main as report
 from analysis.summary import analyse, summary_document
@@ -65,3 +66,16 @@ def test_the_report_and_the_summary_have_the_ledger(quick_run: Path):
     assert {each["id"] for each in written["claims"]} == {each.id for each in all_claims()}
     assert "Common claims, judged" in (quick_run / "report.html").read_text()
     assert "Common claims, judged" in (quick_run / "report.md").read_text()
+
+
+def test_the_command_prints_the_ledger_and_says_what_to_do_without_one(
+    quick_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert report(["--run", str(quick_run), "--quiet"]) == 0
+    capsys.readouterr()
+    assert ledger(["--run", str(quick_run)]) == 0
+    printed = capsys.readouterr().out
+    assert all(claim.text.split()[-1] in printed for claim in all_claims())
+    assert max(map(len, printed.splitlines())) <= 80
+    assert ledger(["--run", str(tmp_path)]) == 2
+    assert "make report RUN=" in capsys.readouterr().err

@@ -23,6 +23,7 @@ METRIC_NAMES = [
     "error_ratio",
     "auth_p50_us",
     "store_p50_us",
+    "store_p99_us",
     "store_commands_per_request",
     "request_bytes",
     "response_bytes",

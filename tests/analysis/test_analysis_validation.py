@@ -233,7 +233,7 @@ def test_the_command_tells_by_table_file_page_and_exit_status(
     assert [check["passed"] for check in written["checks"]] == [not broken, True, True, True]
     assert all({"name", "passed", "value", "limit"} <= check.keys() for check in written["checks"])
     page = (tmp_path / "validate.html").read_text()
-    assert "<script" not in page
+    assert page.count("<script") == 1  # what sorts the tables
     assert not [part for part in ("src=", "@import", 'href="http', "url(http") if part in page]
     assert ("FAIL" in page) is broken
 

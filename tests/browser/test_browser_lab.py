@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.bench  # a browser beside other tests is too slow for its own deadlines
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -125,6 +125,16 @@ def test_a_length_that_is_none_is_refused(text: str):
         _asked(["session"], ["redis"], faults="kill-replica", fault_for=text)
 
 
+def test_users_who_would_not_sign_in_again_are_refused():
+    with pytest.raises(ExperimentError, match="only the users of counter sign in again"):
+        _asked(["session"], ["redis"], faults="kill-replica", scenario="browse")
+
+
+def test_every_reason_is_told():
+    with pytest.raises(ExperimentError, match=r"memory has no server.*; session-redis.*STORE_RTT_MS"):
+        _asked(["session"], ["memory", "redis"], faults="partition", options={"store_rtt_ms": ["0"]})
+
+
 def test_a_closed_loop_is_refused():
     with pytest.raises(ExperimentError, match="faults take the open model"):
         _asked(["session"], ["redis"], faults="kill-replica", model="closed", rate_rps=None)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loadtests import matrix
+from loadtests.command_line import _parser
 from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
-from loadtests.run import _parser
 
 
 def test_quick_is_what_the_readme_says():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import run
+from loadtests import run_experiment as run
 from loadtests.experiment import Experiment
 from loadtests.matrix import ExperimentError, load_experiment
 from loadtests.precision import LEAST_BLOCKS, half_width, is_narrow, look, more_blocks

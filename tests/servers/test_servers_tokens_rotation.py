@@ -51,8 +51,9 @@ def test_rotation_under_load_refuses_nothing(token_settings, tmp_path, monkeypat
                 rotate.rotate(path, algorithm, keep=ROTATIONS)  # a token may wait behind many rotations here
                 # one replica takes the new key into use at once; the other meets it in a token first
                 replicas[0]._keys.newest()
-                rotated.clear()
-                assert rotated.wait(30)
+                for _ in range(5):  # each of four threads may still be about a token of before
+                    rotated.clear()
+                    assert rotated.wait(30)
         finally:
             ended.set()
         done = [each.result(60) for each in asking]

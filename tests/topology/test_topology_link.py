@@ -19,6 +19,8 @@ from topology.process import RunningComponent
 from topology.reaper import Reaper
 from topology.spec import SpecError, Topology, option_names
 
+# times are asserted, so nothing else may run beside
+pytestmark = pytest.mark.bench
 _DELAY_S = 0.03
 _IDLE_S = 600
 
@@ -87,9 +89,9 @@ def _asked(connection: socket.socket, octets: bytes) -> float:
 
 def test_a_round_trip_takes_twice_the_delay_and_a_new_connection_one_more(linked: tuple[int, Path]):
     with _connect(linked[0]) as connection:
-        assert _asked(connection, b"first") >= 4 * _DELAY_S  # as a handshake over the link would have taken
+        assert _asked(connection, b"first") >= 0.95 * 4 * _DELAY_S  # as a handshake over the link would have taken
         took = [_asked(connection, b"again") for _ in range(5)]
-        assert all(each >= 2 * _DELAY_S for each in took)
+        assert all(each >= 0.95 * 2 * _DELAY_S for each in took)
         assert min(took) < 4 * _DELAY_S
 
 

@@ -1,0 +1,167 @@
+"""Run the trials of an experiment into its folder, block by block, or go on with those that are missing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from loadtests import load_words, provenance
+from loadtests.experiment import Cell, Experiment
+from loadtests.precision import look
+from loadtests.progress import Progress, progress
+from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
+from loadtests.stage import Surroundings
+from loadtests.study import USUAL, module
+from loadtests.trial import finished_trial, run_trial
+from servers import stores
+from topology import cgroups, cpu, quota
+from topology.backing import binary_names
+from topology.local import Accounts, make_secret
+from topology.reaper import Reaper
+from topology.spec import HASH_COST, NO_STORE
+
+ATTEMPTS = 2
+
+
+def begun(folder: Path) -> Experiment:
+    """The experiment of an interrupted run. Raises SetupError where it cannot go on."""
+    try:
+        return Experiment.from_dict(json.loads((folder / "run.json").read_text()))
+    except FileNotFoundError as error:
+        raise SetupError(f"there is no run at {folder}: run.json is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SetupError(f"{folder / 'run.json'} cannot be resumed: {error!r}") from error
+
+
+def check_quotas(experiment: Experiment) -> None:
+    """Refuse a quota that this machine cannot give, before anything starts. Raises SetupError."""
+    cores = cpu.divide_cores().servers
+    for cell in experiment.cells:
+        try:
+            quota.check(cell.topology.every_option, cores)
+        except quota.QuotaError as error:
+            raise SetupError(str(error)) from error
+
+
+def run_experiment(
+    experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None
+) -> int:
+    """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
+    check_quotas(experiment)
+    software, cores = provenance.software(binaries_of(experiment)), cpu.divide_cores()
+    machine = provenance.machine(cores)
+    if resumed is None:
+        folder = make_run_folder(results, experiment, name)
+        record = {"format": FORMAT, "id": folder.name, "started": now(), "finished": None, **experiment.as_dict()}
+        record |= {"resumed": [], "machine": machine, "software": software}
+    else:
+        folder, record = resumed, find_unfinished(resumed, machine, software)
+        record["resumed"].append(now())
+    write_json(folder / "run.json", record)
+    if name is None:
+        point_latest(results, folder)
+    _announce(experiment, folder, console)
+    with Reaper() as reaper:
+        accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
+        make_secret(accounts.secret_file)
+        costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
+        accounts.seed(experiment.settings["accounts"], costs)
+        around = Surroundings(experiment, folder, accounts, reaper, cores)
+        with progress(experiment, console) as shown:
+            record |= _run_blocks(around, shown, record)
+    write_json(folder / "run.json", {**record, "finished": now()})
+    return 0
+
+
+def binaries_of(experiment: Experiment) -> list[str]:
+    """Every binary that some cell runs."""
+    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
+    needs = {stores.facts()[store].needs for store in used} - {None}
+    balancers = {cell.topology.balancer for cell in experiment.cells}
+    return sorted({*balancers, *(name for each in needs if each for name in binary_names(each))})
+
+
+def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:
+    """All blocks; where a precision is asked, until it is reached or they are as many as there may be.
+
+    Returns what run.json says of them. Whether to go on is decided by the trials that are finished, those of an
+    interrupted run included, so that a resumed run ends where it would have ended.
+    """
+    experiment, asked = around.experiment, around.experiment.precision
+    trials: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    for number, block in enumerate(experiment.order(experiment.most_blocks), start=1):
+        if known:  # else the order that run.json holds already has this block
+            write_json(around.run_folder / "run.json", {**record, **known, **experiment.prolonged(number, None)})
+        trials += _run_block(around, number, block, shown)
+        if asked and number >= experiment.blocks:
+            found = look(experiment.cells, trials, asked.asked)
+            known = experiment.prolonged(number, found)
+            if found.over:
+                break
+            shown.looked(found)
+    return known
+
+
+def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Progress) -> list[dict[str, Any]]:
+    """Every cell once; one that noise made invalid gets one more try at the end of its block, and both are counted.
+
+    What an interrupted run has finished is taken as it is. Returns trial.json of those that count.
+    """
+    study = around.experiment.study
+    run_one = run_trial if study.kind == USUAL else module(study.kind).run_trial
+    done: list[dict[str, Any]] = []
+    waiting = list(enumerate(block, start=1))
+    for attempt in range(1, ATTEMPTS + 1):
+        again = []
+        for position, cell in waiting:
+            trial = partial(run_one, around, cell, number, position, partial(shown.doing, number, cell.id))
+            record = finished_trial(around, cell, number) if attempt == 1 else None
+            record = record or trial()
+            if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
+                again.append((position, cell))
+            else:
+                shown.done(record)
+                done.append(record)
+        waiting = again
+    return done
+
+
+def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
+    console.print(
+        f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {_each_trial(experiment)}",
+        highlight=False,
+    )
+    console.print(f"into {folder}", highlight=False, soft_wrap=True)
+    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+        console.print(
+            "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
+            highlight=False,
+        )
+    console.print()
+
+
+def _each_trial(experiment: Experiment) -> str:
+    """What a trial does: its load, or what the study says of itself where there is none."""
+    if not experiment.study.loads:
+        about: str = module(experiment.study.kind).__doc__
+        return f"study {experiment.study.kind}: {about.splitlines()[0].removeprefix(f'{experiment.study.kind}: ')}"
+    load = experiment.load
+    return f"{load.scenario}, {load_words.of(load.as_dict())}, {load.duration_s:g} s each"
+
+
+def _blocks(experiment: Experiment) -> str:
+    if experiment.precision is None:
+        return f"{experiment.blocks} blocks"
+    narrow = f"until every interval is within {100 * experiment.precision.asked:g} %"
+    return f"{experiment.blocks} to {experiment.most_blocks} blocks ({narrow})"
+
+
+def now() -> str:
+    """The time of day in UTC, to the second."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
