@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"{arguments.users_db}: {error}")  # SQLite does not say which file
     except (OSError, ValueError) as error:
         return _fail(str(error))
-    sys.stdout.write(f"{users} {arguments.users_db} ({arguments.count} users), {secret} {arguments.secret}{''.join(more)}\n")
+    sys.stdout.write(
+        f"{users} {arguments.users_db} ({arguments.count} users), {secret} {arguments.secret}{''.join(more)}\n"
+    )
     return 0
 
 

@@ -21,20 +21,19 @@ from servers import schemes
 from topology import compose_layer, engine
 from topology.backing import Backing, over_lives
 from topology.balancer import STICKY, Beside
+from topology.components.component import Component
 from topology.components.link import RTT
 from topology.compose_balancer import balancing
 from topology.compose_stores import STORES, ServedStore
-from topology.components.component import Component
 from topology.container import Container
 from topology.engine import Project, number
 from topology.local import Accounts
 from topology.ports import LOOPBACK, free_ports
 from topology.probes import http_ok
-from topology.process import ComponentError
 from topology.quota import quota_of
 from topology.reaper import Reaper
 from topology.running_topology import RunningTopology
-from topology.spec import NO_STORE, SpecError, Topology
+from topology.spec import HASH_COST, NO_STORE, SpecError, Topology
 
 _START_S = 60.0
 
@@ -93,7 +92,7 @@ def _start_all(
     layer = folder / "layer.json"
     layer.write_text(json.dumps(compose_layer.layer(topology, served, counters, store_port, cores)))
     name = f"authscale-{secrets.token_hex(4)}"
-    project = Project(engine.find(), name, layer, compose_layer.variables(topology, _count(accounts), public))
+    project = Project(engine.find(), name, layer, compose_layer.variables(topology, _count(accounts, topology), public))
     note = reaper.note_end(project.down())
     stack.callback(note.unlink, missing_ok=True)
     stack.callback(project.end)
@@ -123,9 +122,9 @@ def _start_all(
     made = balancing(public, counters, partial(project.containers, "replica"), topology.replicas)
     started.put_before(made)
     start(project.containers("balancer")[0], partial(_same, made.component)).wait_ready()
-    for each in started.running:
-        if each.group:
-            each.group.limit()  # not before: starting is not what is measured
+    for part in started.running:
+        if part.group:
+            part.group.limit()  # not before: starting is not what is measured
 
 
 def _prepared(project: Project, served: ServedStore, port: int) -> Backing:
@@ -152,8 +151,9 @@ def _same(component: Component, _found: dict[str, Any]) -> Component:
     return component
 
 
-def _count(accounts: Accounts) -> int:
+def _count(accounts: Accounts, topology: Topology) -> int:
     """How many users the run has."""
-    with contextlib.closing(sqlite3.connect(f"file:{accounts.users_db}?mode=ro", uri=True)) as database:
+    table = accounts.table(topology.every_option[HASH_COST.name])
+    with contextlib.closing(sqlite3.connect(f"file:{table}?mode=ro", uri=True)) as database:
         (count,) = database.execute("SELECT count(*) FROM users").fetchone()
     return int(count)

@@ -18,9 +18,7 @@ _START_S = 30.0
 _UP = "UP"
 
 
-def balancing(
-    port: int, counters_port: int, replicas: Callable[[], Sequence[dict[str, Any]]], count: int
-) -> Balancing:
+def balancing(port: int, counters_port: int, replicas: Callable[[], Sequence[dict[str, Any]]], count: int) -> Balancing:
     """HAProxy, ready once it has found `count` replicas; `replicas` are their containers as the engine knows them."""
     counters = Counters(counters_port, replicas)
     probe = partial(counters.all_found, count)

@@ -1,4 +1,4 @@
-"""What a topology lays over docker-compose.yml: ports on loopback, a replica's settings, and nothing that would measure.
+"""What a topology lays over docker-compose.yml: ports on loopback, a replica's settings, no checks meanwhile.
 
 The file that Compose reads is JSON, which is YAML.
 """

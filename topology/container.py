@@ -47,7 +47,9 @@ class Container:
         self.found = found
         self.component = self._describe(found)
         if not found["State"]["Running"]:
-            raise ComponentError(f"{self.component.name} died (exit status {found['State']['ExitCode']}){self.last_lines()}")
+            raise ComponentError(
+                f"{self.component.name} died (exit status {found['State']['ExitCode']}){self.last_lines()}"
+            )
         self.pid: int = found["State"]["Pid"]
         try:
             self._process = psutil.Process(self.pid)

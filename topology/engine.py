@@ -22,7 +22,9 @@ from topology.binaries import BinaryError
 from topology.process import ComponentError
 
 _ROOT = Path(__file__).parent.parent
-_INSTALL = "install Docker Engine 20.10 or newer with Compose v2 (or docker-compose 1.29), and see that `docker info` works"
+_INSTALL = (
+    "install Docker Engine 20.10 or newer and Compose v2 (or docker-compose 1.29), and see that `docker info` works"
+)
 _OLDEST_ENGINE, _OLDEST_COMPOSE = (20, 10), (1, 29)
 _ASK_S, _DO_S, _BUILD_S = 20, 120, 1800
 _LAST_LINES = 8
@@ -151,7 +153,9 @@ def _ask(argv: tuple[str, ...]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _done(argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] | None = None, *, both: bool = False) -> str:
+def _done(
+    argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] | None = None, *, both: bool = False
+) -> str:
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=within_s, check=False, cwd=_ROOT,
