@@ -1,4 +1,4 @@
-"""HAProxy's counters as the compose launcher reads them, from a real HAProxy: a place belongs to who has its address."""
+"""HAProxy's counters as the compose launcher reads them, from a real one: a place belongs to who has its address."""
 
 import subprocess
 import urllib.request
@@ -41,6 +41,7 @@ frontend counters
 class _Replica(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(204)
+        self.send_header("X-Address", self.server.server_address[0])
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -79,10 +80,10 @@ def test_counts_are_the_replicas_and_not_the_places(ports: tuple[int, int], unti
     assert not counters.all_found(3)
     before = counters()
     assert set(before) == {"replica-0", "replica-1"}
-    for _ in range(6):
-        urllib.request.urlopen(f"http://127.0.0.1:{public}/").close()
+    answered = {"replica-0": 0, "replica-1": 0}
+    for _ in range(7):
+        with urllib.request.urlopen(f"http://127.0.0.1:{public}/") as answer:
+            answered[{"127.0.0.2": "replica-0", "127.0.0.3": "replica-1"}[answer.headers["X-Address"]]] += 1
+    assert sorted(answered.values()) == [3, 4]
     after = counters()
-    assert {name: after[name] - before[name] for name in after} == {"replica-0": 3, "replica-1": 3}
-    urllib.request.urlopen(f"http://127.0.0.1:{public}/").close()
-    # the first turn is the first place's, which 127.0.0.3 has: the second replica
-    assert counters() == {"replica-0": after["replica-0"], "replica-1": after["replica-1"] + 1}
+    assert {name: after[name] - before[name] for name in after} == answered

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from servers import schemes
-from topology.compose.layer import command
 from topology.components.replica import replica
+from topology.compose.layer import command
 from topology.spec import Topology
 
 ROOT = Path(__file__).parents[2]

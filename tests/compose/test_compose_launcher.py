@@ -110,7 +110,7 @@ def test_what_runs_in_containers_is_not_refused() -> None:
         Topology("token", "none", 1, options={"algorithm": "RS256"}),
     ):
         refuse(topology)
-    with pytest.raises(SpecError, match="session-redis-1r-roundrobin.tls-on"):
+    with pytest.raises(SpecError, match=r"session-redis-1r-roundrobin\.tls-on"):
         refuse(Topology("session", "redis", 1, options={"tls": "on"}))
 
 

@@ -44,16 +44,14 @@ Describe = Callable[[dict[str, Any]], Component]
 def refuse(topology: Topology) -> None:
     """Raise SpecError for what the compose file has no containers for, and for an option that would do nothing."""
     known = option_names(topology.scheme, topology.store)
+    # a replica's own stand in its environment
+    idle = [name for name in topology.unusual if not known[name].variable and name not in _DONE]
     for what, so in (
         (f"scheme {topology.scheme}", schemes.facts()[topology.scheme].package is not None),
         (f"store {topology.store}", topology.store not in (*STORES, "memory", NO_STORE)),
         (f"balancer {topology.balancer}", topology.balancer != "haproxy"),
         (f"policy {topology.policy}", topology.policy == STICKY),
-        # a replica's own are its environment; the launcher does the others, or cannot
-        *(
-            (f"{name} {value}", not known[name].variable and name not in _DONE)
-            for name, value in topology.unusual.items()
-        ),
+        *((f"{name} {topology.unusual[name]}", True) for name in idle),
     ):
         if so:
             raise SpecError(f"{what} does not run in containers ({topology.id}): leave it out, or use `make bench`")
