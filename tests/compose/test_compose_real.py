@@ -151,7 +151,7 @@ def _counted(run: Any) -> dict[str, Any]:
     found = {}
     for trial in run.trials:
         asked = {name: count / trial.sent for name, count in (trial.store or {"commands": {}})["commands"].items()}
-        samples = read_samples(trial)
+        samples = read_samples(trial).to_pandas()
         measured = samples[samples["phase"] == "measured"]
         found[trial.cell] = (asked, sorted(set(measured["credential_bytes"])), set(measured["outcome"]))
     return found
