@@ -117,9 +117,7 @@ def _start_all(
     started.put_before(made)
     project.up("balancer")
     serve("balancer", lambda _found: made.component)
-    for part in started.running:
-        if part.group:
-            part.group.limit()  # not before: starting is not what is measured
+    started.limit()
 
 
 def _project(
