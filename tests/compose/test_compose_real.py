@@ -39,7 +39,7 @@ def docker() -> engine.Engine:
             try:
                 found.inspect(image)
             except ComponentError:
-                found.docker("pull", "--quiet", image)
+                found.pull(image)
     except (BinaryError, ComponentError) as error:
         pytest.skip(" ".join(str(error).split()))
     return found
