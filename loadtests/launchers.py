@@ -78,5 +78,6 @@ def _of_containers(experiment: Experiment) -> dict[str, Any]:
         raise SetupError(str(error)) from error
     found = engine.find()
     sys.stdout.write("making the images ready, which takes minutes the first time\n")
+    sys.stdout.flush()
     used = images.made_ready(found, [cell.topology for cell in experiment.cells])
     return {**provenance.software(()), **found.as_dict(), "images": used}
