@@ -181,8 +181,8 @@ def test_nothing_is_left_of_a_run_that_is_ended(
         until(lambda: any("replica" in name for name in left()), 60)
     finally:
         os.kill(process.pid, number)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == (130 if number == signal.SIGINT else -number), out + err
     assert "Traceback" not in err
-    until(lambda: not left(), 60)
+    until(lambda: not left(), 120)
     assert any((tmp_path / "latest").glob("trials/1/*/trial.json")), "what was measured is lost"
