@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Surroundings:
     accounts: Accounts
     reaper: Reaper
     cores: Cores
+    running: Callable[..., AbstractContextManager[RunningTopology]] = running  # how topologies are started
 
     def folder(self, cell: Cell, block: int) -> Path:
         """Of a trial."""
@@ -98,7 +100,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
     Raises ComponentError, NoFreePortError, BinaryError.
     """
     beyond: dict[str, Any] = {"also_on": remote.address()[0]} if around.experiment.load.remote_workers else {}
-    with running(
+    with around.running(
         cell.topology,
         around.accounts,
         logs=folder / "logs",
