@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import load_words, provenance
+from loadtests import launchers, load_words, provenance
 from loadtests.experiment import Cell, Experiment
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
@@ -18,12 +18,10 @@ from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_f
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
 from loadtests.trial import finished_trial, run_trial
-from servers import stores
 from topology import cgroups, cpu, quota
-from topology.backing import binary_names
 from topology.local import Accounts, make_secret
 from topology.reaper import Reaper
-from topology.spec import HASH_COST, NO_STORE
+from topology.spec import HASH_COST
 
 ATTEMPTS = 2
 
@@ -49,15 +47,18 @@ def check_quotas(experiment: Experiment) -> None:
 
 
 def run_experiment(
-    experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None
-) -> int:
+    experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None,
+    launched: str = launchers.LOCAL,
+) -> int:  # fmt: skip
     """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
     check_quotas(experiment)
-    software, cores = provenance.software(binaries_of(experiment)), cpu.divide_cores()
-    machine = provenance.machine(cores)
+    launcher = launchers.launcher(launched)
+    software, cores = launcher.software(experiment), cpu.divide_cores()
+    machine = provenance.machine(cores) | {"quota_method": launcher.quota_method()}
     if resumed is None:
         folder = make_run_folder(results, experiment, name)
         record = {"format": FORMAT, "id": folder.name, "started": now(), "finished": None, **experiment.as_dict()}
+        record |= {"launcher": launcher.name}
         record |= {"resumed": [], "machine": machine, "software": software}
     else:
         folder, record = resumed, find_unfinished(resumed, machine, software)
@@ -65,25 +66,23 @@ def run_experiment(
     write_json(folder / "run.json", record)
     if name is None:
         point_latest(results, folder)
-    _announce(experiment, folder, console)
+    _announce(experiment, folder, console, machine["quota_method"])
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
         costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
         accounts.seed(experiment.settings["accounts"], costs)
-        around = Surroundings(experiment, folder, accounts, reaper, cores)
+        around = Surroundings(experiment, folder, accounts, reaper, cores, launcher.running)
         with progress(experiment, console) as shown:
             record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": now()})
     return 0
 
 
-def binaries_of(experiment: Experiment) -> list[str]:
-    """Every binary that some cell runs."""
-    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
-    needs = {stores.facts()[store].needs for store in used} - {None}
-    balancers = {cell.topology.balancer for cell in experiment.cells}
-    return sorted({*balancers, *(name for each in needs if each for name in binary_names(each))})
+def launched_by(folder: Path) -> str:
+    """The launcher of a run that was begun; older ones had the local one. Raises OSError, ValueError."""
+    found: str = json.loads((folder / "run.json").read_text()).get("launcher", launchers.LOCAL)
+    return found
 
 
 def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:
@@ -132,13 +131,13 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
     return done
 
 
-def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
+def _announce(experiment: Experiment, folder: Path, console: Console, quota_method: str) -> None:
     console.print(
         f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {_each_trial(experiment)}",
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
-    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+    if quota_method == cgroups.NO_METHOD and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
         console.print(
             "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
             highlight=False,
