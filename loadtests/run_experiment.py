@@ -17,7 +17,8 @@ from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
-from loadtests.trial import finished_trial, run_trial
+from loadtests.targets.spec import TargetError
+from loadtests.trial import finished_trial, lost, run_trial
 from topology import cgroups, cpu, quota
 from topology.local import Accounts, make_secret
 from topology.reaper import Reaper
@@ -70,9 +71,11 @@ def run_experiment(
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
-        costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
+        costs = {topology.every_option[HASH_COST.name] for topology in experiment.topologies}
         accounts.seed(experiment.settings["accounts"], costs)
-        around = Surroundings(experiment, folder, accounts, reaper, cores, launcher.running)
+        around = Surroundings(
+            experiment, folder, accounts, reaper, cores, launcher.running, launcher.verify, launcher.tell
+        )
         with progress(experiment, console) as shown:
             record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": now()})
@@ -121,7 +124,10 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
         for position, cell in waiting:
             trial = partial(run_one, around, cell, number, position, partial(shown.doing, number, cell.id))
             record = finished_trial(around, cell, number) if attempt == 1 else None
-            record = record or trial()
+            try:
+                record = record or trial()
+            except TargetError as error:
+                record = lost(around, cell, number, position, error)
             if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
                 again.append((position, cell))
             else:

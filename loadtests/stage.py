@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
 from loadtests.run_folder import write_json
-from loadtests.verify import VerificationError
+from loadtests.targets.spec import Target
+from loadtests.verify import VerificationError, verify
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
 from topology.local import Accounts, RunningTopology, running
@@ -42,6 +43,9 @@ class Surroundings:
     reaper: Reaper
     cores: Cores
     running: Callable[..., AbstractContextManager[RunningTopology]] = running  # how topologies are started
+    verify: Callable[[Any, int], dict[str, Any]] = verify  # as `loadtests.verify.verify`
+    tell: Callable[[Cell, Path], dict[str, str]] = lambda _cell, _folder: {}
+    """What the generator's environment says of a cell besides; files that it names are written into the folder."""
 
     def folder(self, cell: Cell, block: int) -> Path:
         """Of a trial."""
@@ -69,16 +73,18 @@ def fresh_folder(around: Surroundings, cell: Cell, block: int) -> tuple[Path, li
     Raises OSError.
     """
     folder = around.folder(cell, block)
-    earlier = _reasons_against_earlier(folder)
+    earlier = reasons_against_earlier(folder)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "logs").mkdir(parents=True)
     return folder, earlier
 
 
-def generator_for(around: Surroundings, block: int, folder: Path, load: Load | None = None) -> Generator:
+def generator_for(
+    around: Surroundings, block: int, folder: Path, load: Load | None = None, told: Mapping[str, str] | None = None
+) -> Generator:
     """A generator that is being started; its samples and its log go to `folder`.
 
-    `load` is the experiment's unless given. The seed is not the cell's: every cell of a block is asked for the same
+    `load` is the experiment's unless given; `told` is what its environment says besides. The seed is not the cell's: every cell of a block is asked for the same
     arrivals.
     """
     return Generator(
@@ -86,7 +92,7 @@ def generator_for(around: Surroundings, block: int, folder: Path, load: Load | N
         seed=(around.experiment.seed, block),
         accounts=around.experiment.settings["accounts"],
         folder=folder,
-        environment=around.reaper.environment,
+        environment={**around.reaper.environment, **(told or {})},
         cores=around.cores.generator,
         runtime=around.reaper.folder / f"control-{secrets.token_hex(4)}",
     )
@@ -155,7 +161,7 @@ class Stage:
 
 
 def record_of(
-    stage: Stage, topology: Topology, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent
+    stage: Stage, topology: Topology | Target, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent
 ) -> dict[str, Any]:
     """What trial.json says of a measured phase between two readings; `counts` is what the generator said in the end."""
     load = stage.load
@@ -169,7 +175,7 @@ def record_of(
         steal_share=shares["steal_share"],
         refusals_expected=refusals_expected(topology),
         accepted_by_design=accuracy.by_design(topology),
-        balanced=sum(balanced.values()),
+        balanced=None if isinstance(topology, Target) else sum(balanced.values()),
         locust=counts["requests"],
         closed=load.model == CLOSED,
         warm_up=counts["warm_up"],
@@ -227,14 +233,14 @@ def unloaded_record() -> dict[str, Any]:
     }
 
 
-def refusals_expected(topology: Topology) -> bool:
+def refusals_expected(topology: Topology | Target) -> bool:
     """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
     # sticky keeps a user with the replica that knows the session, but even that one's own copy of a store may lag
     lost = not topology.accepts_everywhere and not topology.sticky
     return topology.replicas > 1 and (topology.lags or lost)
 
 
-def _reasons_against_earlier(folder: Path) -> list[str] | None:
+def reasons_against_earlier(folder: Path) -> list[str] | None:
     """Why the attempt before this one does not count, kept beside the folder in case this one is interrupted."""
     kept, trial = folder.with_name(f"{folder.name}.earlier.json"), folder / "trial.json"
     if trial.exists():

@@ -10,8 +10,16 @@ from typing import Any
 from loadtests import gates
 from loadtests.experiment import Cell
 from loadtests.run_folder import write_json
-from loadtests.stage import Stage, Surroundings, fresh_folder, generator_for, record_of, serving
-from loadtests.verify import verify
+from loadtests.stage import (
+    Stage,
+    Surroundings,
+    fresh_folder,
+    generator_for,
+    reasons_against_earlier,
+    record_of,
+    serving,
+    unloaded_record,
+)
 from topology.links import rtt_ms
 
 
@@ -26,12 +34,12 @@ def run_trial(
     """
     folder, earlier = fresh_folder(around, cell, block)
     began = time.monotonic()
-    generator = generator_for(around, block, folder)
+    generator = generator_for(around, block, folder, told=around.tell(cell, around.reaper.folder))
     doing("starting")
     with generator, serving(around, cell, folder) as servers:
         stage = Stage(servers, generator, around.experiment.load, servers.check)
         doing("verifying")
-        verified = verify(servers, around.experiment.settings["accounts"])
+        verified = around.verify(servers, around.experiment.settings["accounts"])
         empty = servers.store_counters()
         ready = time.monotonic()
         doing("signing in")
@@ -66,6 +74,13 @@ def finish(
     record = {**record, "cell": cell.id, "block": block, "position": position, "earlier_attempt": earlier}
     write_json(around.folder(cell, block) / "trial.json", record)
     return record
+
+
+def lost(around: Surroundings, cell: Cell, block: int, position: int, error: Exception) -> dict[str, Any]:
+    """Write trial.json of a trial that `error` ended, which is invalid; returns what it holds. Raises OSError."""
+    earlier = reasons_against_earlier(around.folder(cell, block))
+    record = {**unloaded_record(), "invalid_reasons": [str(error)], "seconds": {}}
+    return finish(around, cell, block, position, earlier, record)
 
 
 def finished_trial(around: Surroundings, cell: Cell, block: int) -> dict[str, Any] | None:

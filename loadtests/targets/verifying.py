@@ -66,6 +66,8 @@ def _check_forgery(target: Target, talk: Conversation, client: HttpClient, guard
 
 def _expect(target: Target, talk: Conversation, client: HttpClient, asked: Asked, outcome: str, how: str) -> None:
     answer = _send(client, talk, asked)
+    if isinstance(answer.failure, ConnectionRefusedError):
+        raise TargetError(f"{target.name}: nothing answers at {target.url}; start the service first, or correct its url")
     found = talk.judge(asked, answer)
     if found != outcome:
         wanted = {samples.REFUSED: "a refusal", samples.OK: "the answer that counts"}[outcome]
