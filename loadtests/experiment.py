@@ -87,6 +87,13 @@ class Cell:
         return self.topology.id + case + (f"{DUPLICATE_SUFFIX}{number}" if self.duplicate_of else "")
 
     @property
+    def ours(self) -> Topology:
+        """The topology of a cell that has one, as every cell of a study has. Raises TypeError for a target."""
+        if isinstance(self.topology, Target):
+            raise TypeError(f"{self.id} is a target")
+        return self.topology
+
+    @property
     def scheme(self) -> str:
         """For pairing (`loadtests.pairs`), as are those below."""
         return self.topology.scheme

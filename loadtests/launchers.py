@@ -74,7 +74,9 @@ def chosen(experiment: Experiment, asked: str | None) -> str:
             raise SetupError(f"a [target] runs already, and {asked} has nothing to start: use `make bench`")
         return TARGET
     if asked == TARGET:
-        raise SetupError(f"launcher {TARGET} is of an experiment's file with a [target], and {experiment.name} has none")
+        raise SetupError(
+            f"launcher {TARGET} is of an experiment's file with a [target], and {experiment.name} has none"
+        )
     return asked or LOCAL
 
 

@@ -171,6 +171,7 @@ def _of_targets(path: Path, document: dict[str, Any], changes: Mapping[str, Any]
         seed=plan["seed"],
         settings={"accounts": max(1, *(len(people_of(each)) for each in targets))},
         thresholds=_thresholds(plan.get("thresholds", []), cells),
+        study=resolve({}, {}),
     )
 
 

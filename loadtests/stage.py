@@ -84,8 +84,8 @@ def generator_for(
 ) -> Generator:
     """A generator that is being started; its samples and its log go to `folder`.
 
-    `load` is the experiment's unless given; `told` is what its environment says besides. The seed is not the cell's: every cell of a block is asked for the same
-    arrivals.
+    `load` is the experiment's unless given; `told` is what its environment says besides. The seed is not the cell's:
+    every cell of a block is asked for the same arrivals.
     """
     return Generator(
         load or around.experiment.load,

@@ -217,4 +217,3 @@ def _beginning(body: bytes) -> str:
 
 def _is_sent_away(refused: Refusal, answer: Answer) -> bool:
     return bool(refused.redirect_to) and redirected_to(answer).startswith(refused.redirect_to)
-

@@ -26,7 +26,7 @@ from loadtests.targets.spec import (
 )
 from topology.spec import SpecError, one_of
 
-USERNAME, PASSWORD, TOKEN = "{username}", "{password}", "{token}"  # noqa: S105 - names of places
+USERNAME, PASSWORD, TOKEN = "{username}", "{password}", "{token}"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 """Of a target, which is a folder's name, too, and of a request."""
 
@@ -95,9 +95,7 @@ def request(where: str, given: Any) -> Request:
     check_keys(where, table(where, given), {"name": str, "path": str}, _REQUEST)
     name = given["name"]
     if not NAME.fullmatch(name) or name in _RESERVED:
-        raise SpecError(
-            f"{where}: name {name!r}: small letters, digits, - and _, and none of {', '.join(_RESERVED)}"
-        )
+        raise SpecError(f"{where}: name {name!r}: small letters, digits, - and _, and none of {', '.join(_RESERVED)}")
     weight = given.get("weight", 1)
     if not 1 <= weight <= _MOST_WEIGHT:
         raise SpecError(f"{where}: {name}: weight must lie between 1 and {_MOST_WEIGHT}, not {weight}")
@@ -116,7 +114,7 @@ def _message(where: str, name: str, given: Mapping[str, Any], status: tuple[int,
         raise SpecError(f"{where}: {' and '.join(bodies)}: one body alone")
     method = one_of(f"{where}: method", given.get("method", "GET"), _METHODS)
     if bodies and method == "GET":
-        raise SpecError(f"{where}: a GET has no body; method = \"POST\" or another goes with {bodies[0]}")
+        raise SpecError(f'{where}: a GET has no body; method = "POST" or another goes with {bodies[0]}')
     form = _texts(f"{where} form", given["form"]) if "form" in given else None
     body = json.dumps(given["json"]) if "json" in given else given.get("body", "")
     usual = "application/x-www-form-urlencoded" if form else "application/json"

@@ -20,8 +20,8 @@ from topology.spec import SpecError
 
 _FILES = ("credentials", "pid_file", "authority")
 _SHARED: Kinds = {
-    "url": str, "requests": list, "login": dict, "csrf": dict, "refused": dict, "allow_remote": bool, "credentials": str,
-    "credentials_env": str, "pid_file": str, "authority": str,
+    "url": str, "requests": list, "login": dict, "csrf": dict, "refused": dict, "allow_remote": bool,
+    "credentials": str, "credentials_env": str, "pid_file": str, "authority": str,
 }  # fmt: skip
 _MOST_REQUESTS = 100
 
@@ -37,7 +37,8 @@ def targets_of(section: Mapping[str, Any], folder: Path) -> tuple[Target, ...]:
         raise SpecError("[target]: name is of a target alone; of several each has its own in [[target.systems]]")
     if not systems:
         raise SpecError("[target]: systems: at least one is needed, or none at all and its keys in [target]")
-    made = tuple(target_of(_beside({**table("[[target.systems]]", each), **_less(shared, each)}, folder)) for each in systems)
+    tables = ({**table("[[target.systems]]", each), **_less(shared, each)} for each in systems)
+    made = tuple(target_of(_beside(each, folder)) for each in tables)
     names = [each.name for each in made]
     for name in names:
         if names.count(name) > 1:
@@ -132,4 +133,3 @@ def _credentials(where: str, document: Mapping[str, Any], *, needed: bool) -> No
         raise SpecError(f"{where}: 'credentials' is missing: a file of username,password, or credentials_env")
     if len(given) > 1:
         raise SpecError(f"{where}: credentials and credentials_env: one source alone")
-

@@ -43,7 +43,7 @@ class RunningTarget:
     def check(self, _but: Collection[str] = ()) -> None:
         """Raise TargetError if its process has ended, where we know of one."""
         if self._pid is not None and not psutil.pid_exists(self._pid):
-            raise TargetError(f"{self.target.name}: its process {self._pid} ({self.target.pid_file}) has ended")
+            raise self._ended()
 
     def usage(self) -> dict[str, Usage]:
         """CPU and memory of its processes, where a pid file leads to them. Raises TargetError when they are gone."""
@@ -52,7 +52,10 @@ class RunningTarget:
         try:
             return {_APPLICATION: cpu.usage(self._pid)}
         except psutil.NoSuchProcess as error:
-            raise TargetError(f"{self.target.name}: its process {self._pid} ({self.target.pid_file}) has ended") from error
+            raise self._ended() from error
+
+    def _ended(self) -> TargetError:
+        return TargetError(f"{self.target.name}: its process {self._pid} ({self.target.pid_file}) has ended")
 
     def throttling(self) -> dict[str, Throttling]:
         """None that we set."""

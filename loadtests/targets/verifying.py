@@ -28,7 +28,8 @@ def verify_target(target: Target) -> dict[str, Any]:
 
     """
     people = people_of(target)
-    with contextlib.closing(client_of(target.url, Path(target.authority) if target.authority else None, _TIMEOUT_S)) as client:
+    authority = Path(target.authority) if target.authority else None
+    with contextlib.closing(client_of(target.url, authority, _TIMEOUT_S)) as client:
         talk = Conversation(target, people[-1] if people else NOBODY)
         guarded = _guarded(target)
         for request in guarded:
@@ -67,7 +68,7 @@ def _check_forgery(target: Target, talk: Conversation, client: HttpClient, guard
 def _expect(target: Target, talk: Conversation, client: HttpClient, asked: Asked, outcome: str, how: str) -> None:
     answer = _send(client, talk, asked)
     if isinstance(answer.failure, ConnectionRefusedError):
-        raise TargetError(f"{target.name}: nothing answers at {target.url}; start the service first, or correct its url")
+        raise TargetError(f"{target.name}: nothing answers at {target.url}; start it first, or correct its url")
     found = talk.judge(asked, answer)
     if found != outcome:
         wanted = {samples.REFUSED: "a refusal", samples.OK: "the answer that counts"}[outcome]
