@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from loadtests import samples
 from loadtests.client import Answer
@@ -68,7 +68,10 @@ class Conversation:
             asked = asked._replace(find=lambda answer: text_at(answer.body, login.token) or "")
         answer = exchange(asked)
         if self.judge(asked, answer) != samples.OK:
-            return f"{login.request.title}: {told(answer)}"
+            # the body may hold a credential, and this ends up in a log
+            lacks = asked.find is not None and answer.status in asked.expect.status
+            what = f"{answer.status} without a text at {login.token}" if lacks else told(answer)
+            return f"{login.request.title}: {what}"
         self._token = asked.find(answer) if asked.find else ""
         if self._target.csrf:
             self._csrf, wrong = self._fetch(CSRF_PAGE, self._target.csrf, exchange)
@@ -128,7 +131,7 @@ class Conversation:
     def _fetch(self, operation: str, hidden: Hidden, exchange: Exchange) -> tuple[str, str]:
         """A CSRF token, and what went wrong."""
         if not hidden.path:
-            found = self._jar.value(hidden.cookie)
+            found = unquote(self._jar.value(hidden.cookie))  # as a page's script reads it
             return found, "" if found else f"no cookie {hidden.cookie} was set"
         page = self.asked(Request(operation, hidden.path))
         if hidden.field:
@@ -137,7 +140,7 @@ class Conversation:
         if self.judge(page, answer) != samples.OK:
             without = f" without a field {hidden.field}" if answer.status in page.expect.status else ""
             return "", f"GET {hidden.path}: {told(answer)}{without}"
-        found = page.find(answer) if page.find else self._jar.value(hidden.cookie)
+        found = page.find(answer) if page.find else unquote(self._jar.value(hidden.cookie))
         return found, "" if found else f"GET {hidden.path} set no cookie {hidden.cookie}"
 
     def _credential(self, path: bytes) -> bytes:
@@ -159,7 +162,7 @@ class Conversation:
         def in_json(text: str) -> str:
             return json.dumps(text)[1:-1]
 
-        headers = dict(request.headers)
+        headers = {key: said(value) for key, value in request.headers.items()}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         body = said(request.body, in_json if "json" in request.content_type else str)

@@ -100,7 +100,7 @@ def request(where: str, given: Any) -> Request:
     if not 1 <= weight <= _MOST_WEIGHT:
         raise SpecError(f"{where}: {name}: weight must lie between 1 and {_MOST_WEIGHT}, not {weight}")
     made = _message(f"{where}: {name}", name, given, (200,))
-    if PASSWORD in " ".join((made.path, made.body, *(made.form or {}).values())):
+    if PASSWORD in " ".join((made.path, made.body, *(made.form or {}).values(), *made.headers.values())):
         raise SpecError(f"{where}: {name}: {PASSWORD} is for the sign-in alone")
     return made
 
@@ -117,7 +117,7 @@ def _message(where: str, name: str, given: Mapping[str, Any], status: tuple[int,
         raise SpecError(f'{where}: a GET has no body; method = "POST" or another goes with {bodies[0]}')
     form = _texts(f"{where} form", given["form"]) if "form" in given else None
     body = json.dumps(given["json"]) if "json" in given else given.get("body", "")
-    usual = "application/x-www-form-urlencoded" if form else "application/json"
+    usual = "application/json" if form is None else "application/x-www-form-urlencoded"
     made = Request(
         name=name,
         path=given["path"],
@@ -130,7 +130,10 @@ def _message(where: str, name: str, given: Mapping[str, Any], status: tuple[int,
         expect=_expect(f"{where} expect", given.get("expect", {}), status),
         public=given.get("public", False),
     )
-    texts = (made.path, body, made.expect.body_contains, *(form or {}).values(), *made.expect.json.values())
+    texts = (
+        *(made.path, body, made.expect.body_contains),
+        *(form or {}).values(), *made.expect.json.values(), *made.headers.values(),
+    )  # fmt: skip
     _placeholders(where, texts)
     return made
 

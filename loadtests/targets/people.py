@@ -40,7 +40,7 @@ def people_of(target: Target) -> tuple[Person, ...]:
     if not rows:
         raise SpecError(f"{target.name}: {where}: nobody stands there; a line is username,password")
     for number, row in enumerate(rows, start=1):
-        if len(row) != len(_HEADING) or not all(row):
+        if len(row) != len(_HEADING) or not all(each and each.isprintable() for each in row):
             raise SpecError(f"{target.name}: {where}, person {number}: a line is username,password")
     return tuple((name, password) for name, password in rows)
 

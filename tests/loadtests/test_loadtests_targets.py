@@ -209,6 +209,7 @@ def test_a_service_that_does_not_answer_ends_the_run_before_it_begins(tmp_path: 
         ("username,password\n", "nobody stands there"),
         ("ann,secret,extra\n", "person 1: a line is username,password"),
         ("ann,secret\nbob\n", "person 2: a line is username,password"),
+        ('"ann\nHost: x",secret\n', "person 1: a line is username,password"),
     ],
 )
 def test_credentials_that_are_none_are_refused_without_being_told(tmp_path: Path, text: str | None, complaint: str):
@@ -283,7 +284,7 @@ def test_a_token_goes_in_its_header_and_texts_are_escaped_where_they_go():
     [
         ([answer(200, "<form>")], "GET /login: 200 <form> without a field csrf_token"),
         ([answer(0, failure=ConnectionResetError("reset"))], "GET /login: reset"),
-        ([WITH_COOKIES[0], answer(200, FORM.format("again"))], "POST /login: 200"),
+        ([WITH_COOKIES[0], answer(200, FORM.format("again"))], "POST /login: 200 <form>"),
         ([*WITH_COOKIES[:2], answer(302, "", "Location: /login?next=x")], "GET /account: 302 to /login"),
     ],
 )

@@ -178,7 +178,7 @@ def test_no_password_is_kept(own_run: Path):
     [
         ('path = "/users/me"', "GET /docs without a credential: expected a refusal, got 200"),
         ('json = { username = "{username}" }', "GET /users/me by who has signed in: expected the answer that counts"),
-        ('token = "access_token"', "the sign-in failed: POST /token: 200"),
+        ('token = "access_token"', "the sign-in failed: POST /token: 200 without a text at acess_token"),
     ],
 )
 def test_a_service_that_does_something_else_is_not_timed(
