@@ -32,7 +32,7 @@ def targets_of(section: Mapping[str, Any], folder: Path) -> tuple[Target, ...]:
     shared = {name: value for name, value in section.items() if name != "systems"}
     systems = section.get("systems")
     if systems is None:
-        systems = [{"name": "target"}]
+        systems = [{"name": shared.get("name", "target")}]
     elif "name" in shared:
         raise SpecError("[target]: name is of a target alone; of several each has its own in [[target.systems]]")
     if not systems:

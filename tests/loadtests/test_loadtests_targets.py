@@ -188,7 +188,9 @@ def test_no_launcher_starts_a_target_and_a_target_is_no_launcher_of_ours():
         launchers.chosen(load_experiment("quick", {}), "target")
 
 
-def test_a_service_that_does_not_answer_ends_the_run_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_service_that_does_not_answer_ends_the_run_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     (port,) = free_ports(1)
     path = tmp_path / "own.toml"
     text = EXAMPLE.read_text().replace("accounts.csv", str(EXAMPLE.with_name("accounts.csv")))
@@ -311,7 +313,9 @@ def test_a_sign_in_that_fails_says_where(answers: list[Answer], complaint: str):
     ],
 )
 def test_an_answer_counts_as_was_declared(given: Answer, outcome: str):
-    talk, _ = signed_in(first(csrf=None, login=login(page_token={"path": "/", "field": "csrf_token"})), *WITH_COOKIES[:2])
+    talk, _ = signed_in(
+        first(csrf=None, login=login(page_token={"path": "/", "field": "csrf_token"})), *WITH_COOKIES[:2]
+    )
     assert talk.judge(talk.asked(first().requests[0]), given) == outcome
 
 

@@ -52,8 +52,12 @@ def _components(ports: list[int]) -> list[Component]:
         "fastapi_app:app",
     )
     return [
-        Component("flask-login", "replica", of_flask, flask, lambda: http_ok("127.0.0.1", flask, "/login"), environment),
-        Component("fastapi", "replica", of_fastapi, fastapi, lambda: http_ok("127.0.0.1", fastapi, "/docs"), environment),
+        Component(
+            "flask-login", "replica", of_flask, flask, lambda: http_ok("127.0.0.1", flask, "/login"), environment
+        ),
+        Component(
+            "fastapi", "replica", of_fastapi, fastapi, lambda: http_ok("127.0.0.1", fastapi, "/docs"), environment
+        ),
     ]
 
 
