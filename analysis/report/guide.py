@@ -163,8 +163,8 @@ _TARGET_LIMITS = (
         "recognise a user, and the figures cannot tell by which of it."
     ),
     (
-        "Where load generator and systems share a machine they share its cores; a trial in which the generator was late "
-        "for it is invalid."
+        "Where load generator and systems share a machine they share its cores; a trial in which the generator was "
+        "late for it is invalid."
     ),
     "HTTP/1.1: HTTP/2 would shrink a repeated header to about a byte. Connections are kept alive.",
 )

@@ -21,8 +21,8 @@ PLACE = 5
 OF_TARGETS = True
 _TOLD = ("response_p50_ms", "response_p99_ms", "replica_cpu_us_per_request")
 _TEXT = (
-    "Services that ran already: nothing of them was started or stopped, and no counter of theirs was read but the CPU time "
-    "of a process that the experiment's file names. The first is what the others are compared with."
+    "Services that ran already: nothing of them was started or stopped, and no counter of theirs was read but the CPU "
+    "time of a process that the experiment's file names. The first is what the others are compared with."
 )
 _VERDICTS = {
     "faster": "{ours} is faster than {theirs}",
@@ -92,8 +92,8 @@ def _table(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> Table:
         title="How each was asked",
         columns=("system", "where", "sign-in", "requests, by weight", "answers that show the user"),
         rows=tuple(_row(run, name, each) for name, each in documents.items()),
-        note="A request counts when its answer is the expected one. Where no answer shows the user, that it was answered "
-        "for the right one is not known.",
+        note="A request counts when its answer is the expected one. Where no answer shows the user, that it was "
+        "answered for the right one is not known.",
     )
 
 
