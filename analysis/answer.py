@@ -74,10 +74,10 @@ def answer(
                 "answered every request."
             )
             + gaps,
-            _how_sure(run, (), _noise(results, floor)),
+            how_sure(run, (), noise(results, floor)),
             "What each cell costs on its own is in the table of metrics.",
         )
-    return _which(found) + gaps, _how_sure(run, found, _noise(results, floor)), _costs(found[-1])
+    return _which(found) + gaps, how_sure(run, found, noise(results, floor)), _costs(found[-1])
 
 
 def _which(found: Sequence[Contest]) -> str:
@@ -98,17 +98,19 @@ def _outcome(contest: Contest) -> str:
     return (
         f"at {count(contest.cell.cell.replicas, 'replica')}, {said}: median response time "
         f"{number(contest.cell.value(LATENCY))} ms against {number(contest.baseline.value(LATENCY))} ms, "
-        f"{change(comparison.ratio)} ({_span(comparison)})"
+        f"{change(comparison.ratio)} ({span(comparison)})"
     )
 
 
-def _span(comparison: Comparison) -> str:
+def span(comparison: Comparison) -> str:
+    """Return the interval of a ratio as signed changes, in words."""
     if comparison.low is None:
         return "one block, so no interval"
     return f"95 % interval {signed_percent(comparison.low)} to {signed_percent(comparison.high)}"
 
 
-def _how_sure(run: Run, found: Sequence[Contest], noise: str) -> str:
+def how_sure(run: Run, found: Sequence[Contest], noise: str) -> str:
+    """Return what the answer rests on: blocks, load, corrected p, and the run's own `noise` in words."""
     blocks = min((each.comparison.blocks for each in found), default=0)
     basis = f"{count(blocks, 'paired block')} of " if found else ""
     load = run.load
@@ -118,13 +120,14 @@ def _how_sure(run: Run, found: Sequence[Contest], noise: str) -> str:
     return capital(rest) + tested + noise + "."
 
 
-def _noise(results: Sequence[CellResult], floor: Comparison | None) -> str:
+def noise(results: Sequence[CellResult], floor: Comparison | None) -> str:
+    """Return how far two identical cells differed, for the end of a sentence."""
     if floor is None and any(each.cell.duplicate_of for each in results):
         return "; the two identical cells could not be measured in the same blocks, so the run's own noise is unknown"
     if floor is None:
         return "; the run holds no duplicate cell, so its own noise is unknown"
     return (
-        f"; two identical cells differed by {signed_percent(floor.ratio)} ({_span(floor)}), "
+        f"; two identical cells differed by {signed_percent(floor.ratio)} ({span(floor)}), "
         "which is the noise of this run"
     )
 

@@ -18,7 +18,7 @@ from analysis.metrics import BY_NAME
 from analysis.palette import PARTS
 from analysis.rows import Bar, Mark, marks_panel, stacked_panel
 from analysis.summary import Analysis
-from analysis.wording import count, joined, number, percent, signed_percent
+from analysis.wording import at_replicas, count, joined, number, percent, replicas_text, signed_percent
 
 
 def figures(analysis: Analysis) -> tuple[Figure, ...]:
@@ -26,6 +26,8 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
     drawn = lines(analysis.results)
     if not drawn:
         return ()
+    if analysis.run.of_targets:
+        return tuple(figure for figure in _of_targets(analysis, drawn) if figure.panels)
     times = (
         (latency_rows(analysis.run, drawn),)
         if crowded(drawn)
@@ -43,16 +45,31 @@ def figures(analysis: Analysis) -> tuple[Figure, ...]:
     return tuple(figure for figure in made if figure.panels)
 
 
+def _of_targets(analysis: Analysis, drawn: Sequence[Line]) -> tuple[Figure, ...]:
+    """Return what can be drawn of services that others started: no axis of replicas, CPU only where it was read."""
+    run = analysis.run
+    read = any(each.value("total_cpu_us_per_request") is not None for each in analysis.results)
+    return (
+        latency_rows(run, drawn),
+        *(() if crowded(drawn) else (distribution(run, drawn),)),
+        recognising(run, drawn),
+        octets(drawn),
+        *((processor(run, drawn),) if read else ()),
+        noise(analysis),
+    )
+
+
 def octets(drawn: Sequence[Line]) -> Figure:
     """Return the bytes per request, stacked by what they are for: out and in."""
     out = _alike(drawn, [_mean(line, "credential", "request_head", "request_body") for line in drawn])
     back = _alike(drawn, [(0.0, *_mean(line, "response_head", "response_body")) for line in drawn])
     carried = joined(f"{bar.name} {number(bar.parts[0])}" for bar in out)
-    replicas = joined(sorted({str(line.results[0].cell.replicas) for line in drawn}))
+    replicas = joined(sorted({str(line.results[0].cell.replicas) for line in drawn} - {"0"}))
+    where = f", at replicas = {replicas}" if replicas else ""
     return Figure(
         id="bytes",
         title="Bytes per request",
-        caption=f"Counted on the socket, at replicas = {replicas}. Credential alone: {carried} bytes.",
+        caption=f"Counted on the socket{where}. Credential alone: {carried} bytes.",
         reading="The length of a bar is what one request costs on the wire; the number is the total.",
         key=_part_key("credential", "rest of the head", "body"),
         panels=(
@@ -105,8 +122,8 @@ def processor(run: Run, drawn: Sequence[Line]) -> Figure:
     for replicas in replica_counts(drawn):
         here = [(line, each) for line in drawn if (each := at(line, replicas))]
         bars = [_cpu_bar(line.name, each) for line, each in here]
-        alt = f"CPU per request in us at {count(replicas, 'replica')}: {_totals(bars)}."
-        panels.append(_stacked(f"cpu-{replicas}", f"{count(replicas, 'replica')} (us)", alt, bars))
+        alt = f"CPU per request in us{at_replicas(replicas)}: {_totals(bars)}."
+        panels.append(_stacked(f"cpu-{replicas}", f"{replicas_text(replicas)} (us)", alt, bars))
     return Figure(
         id="cpu",
         title="CPU per request, by component",

@@ -36,6 +36,8 @@ from analysis.wording import (
 
 def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
     """Return every finding of the run: what was refused, latency, CPU, bytes, commands, then the cautions."""
+    if run.of_targets:  # what is found of them is their own part's
+        return (*refusals(results), *_cautions(run, results))
     found = contests(results, comparisons)
     return (
         *refusals(results),
@@ -44,19 +46,24 @@ def findings(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comp
         *_processor(found, comparisons),
         *_octets(found),
         *_store(results),
-        *_errors(results),
-        *contention(run),
-        *_invalid(results),
-        *unmeasurable(results),
-        *stopped(run),
-        *_partial(run),
+        *_cautions(run, results),
     )
+
+
+def _cautions(run: Run, results: Sequence[CellResult]) -> Iterable[Finding]:
+    """Yield what is to be kept in mind with every figure."""
+    yield from _errors(results)
+    yield from contention(run)
+    yield from _invalid(results)
+    yield from unmeasurable(results)
+    yield from stopped(run)
+    yield from _partial(run)
 
 
 def _latency(found: Sequence[Contest], comparisons: Sequence[Comparison]) -> Iterable[Finding]:
     for contest in found:
         made = [comparison_of(contest, comparisons, name) for name in ("response_p50_ms", "response_p99_ms")]
-        sentences = [_judged(contest, each) for each in made if each]
+        sentences = [judged(contest, each) for each in made if each]
         yield Finding(
             f"latency-{contest.cell.cell.replicas}r",
             "finding",
@@ -67,7 +74,7 @@ def _latency(found: Sequence[Contest], comparisons: Sequence[Comparison]) -> Ite
         )
 
 
-def _judged(contest: Contest, comparison: Comparison) -> str:
+def judged(contest: Contest, comparison: Comparison) -> str:
     """Return one comparison as a sentence whose strength is its verdict's."""
     title = capital(BY_NAME[comparison.metric].title)
     figures = (
@@ -126,7 +133,7 @@ def _processor(found: Sequence[Contest], comparisons: Sequence[Comparison]) -> I
             "cpu",
             "finding",
             "Processor time per request",
-            f"{_judged(contest, made)} With balancer and store it is {number(totals[0])} against "
+            f"{judged(contest, made)} With balancer and store it is {number(totals[0])} against "
             f"{number(totals[1])} us for {subject(contest.cell.cell)} and {subject(contest.baseline.cell)}, at "
             f"{count(contest.cell.cell.replicas, 'replica')}.",
             (made.cell, made.baseline),

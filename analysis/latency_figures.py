@@ -15,7 +15,7 @@ from analysis.lines import Drawing, Figure, Line, at, left_out, load_words, repl
 from analysis.load import Run
 from analysis.metrics import BY_NAME, Floats
 from analysis.rows import Mark, logarithmic, spread_panel
-from analysis.wording import count, joined, number
+from analysis.wording import at_replicas, joined, number, replicas_text
 
 TAIL = (0.0, 0.5, 0.9, 0.99, 0.999)
 """Shares of requests that the axis of the distribution names."""
@@ -54,9 +54,9 @@ def latency_rows(run: Run, drawn: Sequence[Line]) -> Figure:
             for line, each in here
         ]
         told = "; ".join(f"{mark.name} {' / '.join(number(value) for value in mark.values)}" for mark in marks)
-        alt = f"Response p50 / p90 / p99 in ms at {count(replicas, 'replica')}: {told}."
+        alt = f"Response p50 / p90 / p99 in ms{at_replicas(replicas)}: {told}."
         drawing = spread_panel(f"latency-{replicas}", alt, marks)
-        panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, drawing))
+        panels.append(Drawing(f"{replicas_text(replicas)} (ms, log scale)", alt, drawing))
     return Figure(
         id="latency",
         title="Response time",
@@ -81,9 +81,9 @@ def recognising(run: Run, drawn: Sequence[Line]) -> Figure:
         ]
         if marks:
             told = joined(f"{mark.name} {number(mark.values[0])}" for mark in marks)
-            alt = f"Median auth time in us at {count(replicas, 'replica')}: {told}."
+            alt = f"Median auth time in us{at_replicas(replicas)}: {told}."
             drawing = spread_panel(f"auth-{replicas}", alt, marks)
-            panels.append(Drawing(f"{count(replicas, 'replica')} (us, log scale)", alt, drawing))
+            panels.append(Drawing(f"{replicas_text(replicas)} (us, log scale)", alt, drawing))
     return Figure(
         id="auth",
         title="Time to recognise the user",
@@ -155,12 +155,12 @@ def distribution(run: Run, drawn: Sequence[Line]) -> Figure:
     for replicas in replica_counts(drawn):
         shown = [(line, each) for line in drawn if (each := at(line, replicas)) and not each.refused]
         told = joined(f"{line.name} {number(float(np.quantile(_merged(each), 0.99)))}" for line, each in shown)
-        alt = f"Response times at {count(replicas, 'replica')}; 99 % are answered within, in ms: {told}."
+        alt = f"Response times{at_replicas(replicas)}; 99 % are answered within, in ms: {told}."
         with panel(f"distribution-{replicas}", alt, height=250) as made:
             _quantile_lines(made.axes, shown)
             _quantile_spans(made.axes, shown)
             made.x_as = _share
-        panels.append(Drawing(f"{count(replicas, 'replica')} (ms, log scale)", alt, made.svg))
+        panels.append(Drawing(f"{replicas_text(replicas)} (ms, log scale)", alt, made.svg))
     return Figure(
         id="distribution",
         title="Distribution of the response time",

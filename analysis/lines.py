@@ -9,7 +9,7 @@ from analysis.common_options import plain
 from analysis.estimates import CellResult
 from analysis.load import Run
 from analysis.palette import Ink, inks, scheme_inks
-from analysis.wording import count, joined, series
+from analysis.wording import at_replicas, joined, series
 from loadtests import load_words as words
 
 MOST_LINES = 6
@@ -109,12 +109,7 @@ def load_words(run: Run) -> str:
 
 def left_out(drawn: Sequence[Line]) -> str:
     """Return the sentence that names the cells left out of a figure; empty if there are none."""
-    names = [
-        f"{line.name} at {count(each.cell.replicas, 'replica')}"
-        for line in drawn
-        for each in line.results
-        if each.refused
-    ]
+    names = [f"{line.name}{at_replicas(each.cell.replicas)}" for line in drawn for each in line.results if each.refused]
     return f" Left out, because signed-in users were refused: {joined(names)}." if names else ""
 
 

@@ -56,6 +56,7 @@ class Cell:
     case: str = ""  # of the run's study
     threads: int = USUAL_THREADS
     balancer: str = "haproxy"  # in older runs there was no other
+    is_target: bool = False  # a service that others started: its scheme is its name, and its replicas (0) are not known
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Run:
         """The study of the experiment: its `kind` (`load` where it is the usual one) and settings."""
         study: Mapping[str, str] = self.document.get("study", {"kind": "load"})
         return study
+
+    @property
+    def of_targets(self) -> bool:
+        """Whether its cells are services that others started, of which neither replicas nor a store are known."""
+        return any(cell.is_target for cell in self.cells)
 
     @property
     def loads(self) -> bool:
@@ -206,6 +212,7 @@ def _cell(entry: Mapping[str, Any], load: Mapping[str, Any]) -> Cell:
         case=str(entry.get("case", "")),
         threads=int(entry.get("threads", USUAL_THREADS)),
         balancer=str(entry.get("balancer", "haproxy")),
+        is_target="target" in entry,
     )
 
 

@@ -111,7 +111,7 @@ def measure(trial: Trial, cell: Cell) -> Measurement:
         "store_p50_us": None if cell.store == NO_STORE else _server_p50_us(_numbers(table, "store_ns")[answered]),
         "store_p99_us": None if cell.store == NO_STORE else _server_us(_numbers(table, "store_ns")[answered], 0.99),
         "auth_store_share": _store_share(table, answered),
-        "store_commands_per_request": _ratio(sum(_work(trial, cell).values()), count),
+        "store_commands_per_request": None if cell.is_target else _ratio(sum(_work(trial, cell).values()), count),
         "store_bytes_in_per_request": _store_octets(trial, "bytes_in", count),
         "store_bytes_out_per_request": _store_octets(trial, "bytes_out", count),
         "request_bytes": octets.credential + octets.request_head + octets.request_body,
@@ -229,7 +229,8 @@ def _cpu_us(trial: Trial, requests: int) -> dict[str, float | None]:
         f"{kind}_cpu_us_per_request": _ratio(sum(parts) / 1e3, requests) if parts else None
         for kind, parts in spent_ns.items()
     }
-    return {**values, "total_cpu_us_per_request": _ratio(sum(map(sum, spent_ns.values())) / 1e3, requests)}
+    total = _ratio(sum(map(sum, spent_ns.values())) / 1e3, requests) if any(spent_ns.values()) else None
+    return {**values, "total_cpu_us_per_request": total}
 
 
 def _rss_mb(trial: Trial) -> float | None:

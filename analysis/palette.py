@@ -75,14 +75,25 @@ _OF_STORES = tuple(ink for ink in SESSION_STORES.values() if ink not in KNOWN.va
 INKS = (*KNOWN.values(), *SPARE, *_OF_STORES, TEXT, MUTED, GRID, BAND, *PARTS)
 
 
+_OF_TARGETS = (KNOWN["token", "none"], KNOWN["session", "redis"], *SPARE)
+"""Of services that others named, in the order of the run's file: their names say nothing."""
+
+
 def inks(cells: Sequence[Cell]) -> dict[tuple[str, str], Ink]:
     """Return the ink of each (scheme, store) of a run."""
-    return {(cell.scheme, cell.store): ink_of(cell.scheme, cell.store) for cell in cells}
+    return {(cell.scheme, cell.store): _ink(cell, cells) for cell in cells}
 
 
 def scheme_inks(cells: Sequence[Cell]) -> dict[str, Ink]:
     """Return the ink of each scheme of a run."""
-    return {cell.scheme: ink_of(cell.scheme) for cell in cells}
+    return {cell.scheme: _ink(cell, cells) if cell.is_target else ink_of(cell.scheme) for cell in cells}
+
+
+def _ink(cell: Cell, cells: Sequence[Cell]) -> Ink:
+    if not cell.is_target:
+        return ink_of(cell.scheme, cell.store)
+    names = list(dict.fromkeys(each.scheme for each in cells))
+    return _OF_TARGETS[names.index(cell.scheme) % len(_OF_TARGETS)]
 
 
 def ink_of(scheme: str, store: str | None = None) -> Ink:

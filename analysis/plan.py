@@ -49,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _require_load(run: Run) -> None:
+    if run.of_targets:
+        raise PlanError(
+            f"run {run.document.get('id')} is of services that others started, of whose parts nothing is known; RUN= "
+            "names another"
+        )
     if not run.loads:
         raise PlanError(f"run {run.document.get('id')} has no load to plan from; RUN= names one of `make bench`")
 

@@ -46,11 +46,15 @@ class Section:
 
 
 def sections_of(run: Run, results: Sequence[CellResult], comparisons: Sequence[Comparison]) -> tuple[Section, ...]:
-    """Return every part that the run has something for, in the order of their places."""
+    """Return every part that the run has something for, in the order of their places.
+
+    Services that others started have the parts that say so (`OF_TARGETS`), and no other: their names are not ours.
+    """
     if run.distilled is not None:
         return tuple(_section(record) for record in run.distilled["sections"])
     names = [found.name for found in pkgutil.iter_modules(sections.__path__)]
-    modules = sorted((importlib.import_module(f"analysis.sections.{name}") for name in names), key=_place)
+    every = sorted((importlib.import_module(f"analysis.sections.{name}") for name in names), key=_place)
+    modules = [each for each in every if getattr(each, "OF_TARGETS", False) == run.of_targets]
     made = (each.section(run, results, comparisons) for each in modules)
     return tuple(each for each in made if each is not None)
 

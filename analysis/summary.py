@@ -67,6 +67,8 @@ def analyse(run: Run, demanded: Sequence[Threshold] = ()) -> Analysis:
         steps=step_figures(run, results),
         sections=sections,
     )
+    if run.of_targets:  # the claims are about our twins; a service may be called like one of them
+        return made
     return replace(made, rulings=judge_all(Evidence((summary_document(made),))))
 
 
@@ -117,6 +119,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "shared": cell.shared,
         "lags": cell.lags,
         "duplicate_of": cell.duplicate_of,
+        "is_target": cell.is_target,
         "load": dict(cell.load),
         "valid_blocks": result.valid_blocks,
         "invalid_blocks": result.invalid_blocks,

@@ -134,6 +134,16 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
+def replicas_text(n: int) -> str:
+    """Return `4 replicas`; of services whose replicas are not known, which is 0, `every system`."""
+    return count(n, "replica") if n else "every system"
+
+
+def at_replicas(n: int) -> str:
+    """Return ` at 4 replicas`, for the end of a phrase; nothing where the number is not known."""
+    return f" at {count(n, 'replica')}" if n else ""
+
+
 def count_of(value: float, noun: str) -> str:
     """Return a measured number of things: `1 command`, `1.02 commands`."""
     return f"{number(value)} {noun}{'' if value == 1 else 's'}"
@@ -162,6 +172,8 @@ def _plain(value: str) -> str:
 
 def series(cell: Cell) -> str:
     """Return what a cell measures apart from its replicas: `session · redis, touch never`, `token ES256, cookie`."""
+    if cell.is_target:
+        return cell.scheme
     told = _told(cell)
     if cell.store == NO_STORE:
         return f"{cell.scheme} {told}" if told else cell.scheme
@@ -170,7 +182,7 @@ def series(cell: Cell) -> str:
 
 def label(cell: Cell, *, policy: bool = False) -> str:
     """Return a cell's short name: `session · redis ×4`, with `(A/A)` for the duplicate."""  # noqa: RUF002 - a times sign
-    parts = [series(cell), f"×{cell.replicas}"]  # noqa: RUF001 - a times sign
+    parts = [series(cell)] + ([] if cell.is_target else [f"×{cell.replicas}"])  # noqa: RUF001 - a times sign
     parts += [cell.policy] if policy else []
     parts += ["(A/A)"] if cell.duplicate_of else []
     return " ".join(parts)
@@ -178,6 +190,8 @@ def label(cell: Cell, *, policy: bool = False) -> str:
 
 def subject(cell: Cell) -> str:
     """Return a cell as the subject of a sentence: `tokens`, `sessions on Redis`, `tokens (ES256)`, `control`."""
+    if cell.is_target:
+        return cell.scheme
     told = _told(cell)
     place = "" if cell.store == NO_STORE else STORES.get(cell.store, f" on {cell.store}")
     return SCHEMES.get(cell.scheme, cell.scheme) + place + (f" ({told})" if told else "")

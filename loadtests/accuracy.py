@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtests.samples import ACCEPTED, DROPPED, MUST_REFUSE, OK, REFUSED, REVOKED
+from loadtests.targets.spec import Target
 from topology.spec import Topology
 
 Counts = Mapping[str, Mapping[str, int]]
 """Operation to outcome to requests of the measured phase."""
 
 
-def by_design(topology: Topology) -> frozenset[str]:
+def by_design(topology: Topology | Target) -> frozenset[str]:
     """What of `MUST_REFUSE` these servers cannot always refuse: a credential that its user signed out of."""
     return frozenset({REVOKED}) if topology.lags or not topology.ends_at_once else frozenset()
 
@@ -27,7 +28,7 @@ def false_accepts(counted: Counts, accepted_by_design: frozenset[str] = frozense
     return {name: count for name, count in found.items() if count}
 
 
-def accuracy_of(counted: Counts, topology: Topology) -> dict[str, Any] | None:
+def accuracy_of(counted: Counts, topology: Topology | Target) -> dict[str, Any] | None:
     """What trial.json says of it; None where nothing was asked that had to be refused.
 
     `sent` is what was sent, `accepted` and `refused` how it was answered, `other` the rest: errors and no answers.

@@ -148,7 +148,8 @@ class HttpClient:
         """Send one request and read its answer. Never raises for what the network or the server does."""
         head = b"%s %s%s%s" % (method, path, self._host_line, header_lines)
         if body:
-            head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            kind = b"" if b"Content-Type:" in header_lines else b"Content-Type: application/json\r\n"
+            head += b"%sContent-Length: %d\r\n\r\n" % (kind, len(body))
         elif method != b"GET":
             head += b"Content-Length: 0\r\n\r\n"
         else:

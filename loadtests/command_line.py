@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(prog="python -m loadtests.run", description=_ABOUT)
     parser.add_argument("--resume", help="go on with a run that was interrupted: its folder, or latest")
     parser.add_argument("--profile", help="of a suite: how much of it is run")
-    parser.add_argument("--experiment", help="a file of loadtests/experiments/ (default: quick)")
+    parser.add_argument("--experiment", help="a file of loadtests/experiments/, or the path of one (default: quick)")
     parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
     parser.add_argument("--launcher", help="what runs the servers: local (processes, the default) or compose")
     option = parser.add_argument

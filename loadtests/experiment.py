@@ -10,6 +10,8 @@ from typing import Any, Self
 from loadtests.pacing import CLOSED, OPEN
 from loadtests.precision import METRIC, Look, Precision
 from loadtests.study import USUAL, Study
+from loadtests.targets.reading import target_of
+from loadtests.targets.spec import Target
 from topology.spec import Topology
 
 DUPLICATE_SUFFIX = ".aa"
@@ -85,9 +87,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Cell:
-    """One topology under the experiment's load. A duplicate runs the same topology under another id (A/A)."""
+    """One topology, or one target, under the experiment's load. A duplicate runs the same under another id (A/A)."""
 
-    topology: Topology
+    topology: Topology | Target
     duplicate_of: str | None = None
     copy: int = 1  # which of several duplicates
     case: str = ""  # of the experiment's study: what it does to this topology, where it does several things in turn
@@ -98,6 +100,13 @@ class Cell:
         number = self.copy if self.copy > 1 else ""
         case = f"{CASE_MARK}{self.case}" if self.case else ""
         return self.topology.id + case + (f"{DUPLICATE_SUFFIX}{number}" if self.duplicate_of else "")
+
+    @property
+    def ours(self) -> Topology:
+        """The topology of a cell that has one, as every cell of a study has. Raises TypeError for a target."""
+        if isinstance(self.topology, Target):
+            raise TypeError(f"{self.id} is a target")
+        return self.topology
 
     @property
     def scheme(self) -> str:
@@ -134,12 +143,20 @@ class Cell:
         """Whether every replica accepts what another issued."""
         return self.topology.accepts_everywhere
 
+    @property
+    def is_target(self) -> bool:
+        """Whether it is a service that others started."""
+        return isinstance(self.topology, Target)
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`."""
-        facts = {name: record[name] for name in ("scheme", "store", "replicas", "policy", "threads", "options")}
         copy = record["id"].rpartition(DUPLICATE_SUFFIX)[2] if record["duplicate_of"] else ""
-        return cls(Topology(**facts), record["duplicate_of"], int(copy or 1), record.get("case", ""))
+        told = record["duplicate_of"], int(copy or 1), record.get("case", "")
+        if "target" in record:
+            return cls(target_of(record["target"]), *told)
+        facts = {name: record[name] for name in ("scheme", "store", "replicas", "policy", "threads", "options")}
+        return cls(Topology(**facts), *told)
 
     def as_dict(self) -> dict[str, Any]:
         """For run.json."""
@@ -157,6 +174,7 @@ class Cell:
             "lags": topology.lags,
             "duplicate_of": self.duplicate_of,
             "case": self.case,
+            **({"target": dict(topology.document)} if isinstance(topology, Target) else {}),
         }
 
 
@@ -180,6 +198,17 @@ class Experiment:
     def most_blocks(self) -> int:
         """Blocks that are run at most: those asked for, but where it is a precision that is asked for."""
         return self.precision.max_blocks if self.precision else self.blocks
+
+    @property
+    def topologies(self) -> tuple[Topology, ...]:
+        """Of every cell that has one."""
+        return tuple(cell.topology for cell in self.cells if isinstance(cell.topology, Topology))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Of every cell that is one, each once."""
+        found = {cell.topology.id: cell.topology for cell in self.cells if isinstance(cell.topology, Target)}
+        return tuple(found.values())
 
     @property
     def baseline(self) -> Cell | None:

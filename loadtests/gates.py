@@ -104,7 +104,7 @@ def reasons_against(
     steal_share: float,
     refusals_expected: bool,
     accepted_by_design: frozenset[str] = frozenset(),
-    balanced: int,
+    balanced: int | None,
     locust: int,
     closed: bool = False,
     warm_up: Mapping[str, Any] | None = None,
@@ -117,7 +117,7 @@ def reasons_against(
         steal_share: share of the machine's time that the hypervisor took.
         refusals_expected: the cell's store is not shared, so that wrong refusals are what the cell shows.
         accepted_by_design: operations that the scheme cannot always refuse (`loadtests.accuracy`).
-        balanced: requests that the balancer counted over the measured phase.
+        balanced: requests that the balancer counted over the measured phase; None where nobody else counts.
         locust: requests that Locust counted over the whole trial.
         closed: the load was a closed loop: it has no rate to miss, and a late generator is a longer think time.
         warm_up: what trial.json says of it; where it was not judged there is nothing against the trial.
@@ -148,7 +148,8 @@ def reasons_against(
         f"let in what had to be refused: {', '.join(f'{count} {name}' for name, count in let_in.items())}": bool(
             let_in
         ),
-        f"the balancer counted {balanced} requests and {sent.sent} were sent": balanced != sent.sent,
+        f"the balancer counted {balanced} requests and {sent.sent} were sent": balanced is not None
+        and balanced != sent.sent,
         f"Locust counted {locust} requests and {sent.recorded} were recorded": locust != sent.recorded,
     }
     return [reason for reason, failed in checks.items() if failed]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,9 +11,13 @@ from typing import Any
 
 from loadtests import load_rules
 from loadtests.experiment import Cell, Experiment, Load
+from loadtests.keys import check_keys
 from loadtests.pairs import pairs
 from loadtests.precision import LEAST_BLOCKS, Precision
 from loadtests.study import USUAL, Study, check_load, module, resolve
+from loadtests.targets import sections
+from loadtests.targets.people import people_of
+from loadtests.targets.reading import targets_of
 from loadtests.thresholds import ThresholdError, check_cells, parse
 from servers import schemes
 from topology import balancer
@@ -63,20 +67,22 @@ def experiment_names() -> tuple[str, ...]:
 
 
 def scenario_names() -> tuple[str, ...]:
-    """Every scenario there is a file of."""
-    return tuple(sorted(path.stem for path in SCENARIOS.glob("[a-z]*.py")))
+    """Every scenario there is a file of, but the one that is a target's own."""
+    return tuple(sorted({path.stem for path in SCENARIOS.glob("[a-z]*.py")} - {sections.SCENARIO}))
 
 
 def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
-    """The experiment `name` with `changes` (key to value, as in the TOML) laid over it.
+    """The experiment `name`, or of the file at that path, with `changes` (key to value, as in the TOML) laid over it.
 
     Raises:
         ExperimentError: for an unknown experiment, key or value, before anything starts.
 
     """
     try:
-        one_of("experiment", name, experiment_names())
-        document = _read(EXPERIMENTS / f"{name}.toml")
+        path = _path(name)
+        document = _read(path)
+        if sections.TARGET in document:
+            return _of_targets(path, document, changes)
         for section, keys in _KEYS.items():
             known = (*keys, *_OPTIONAL.get(section, ()))
             document[section] |= {key: changes[key] for key in known if changes.get(key) is not None}
@@ -84,38 +90,35 @@ def load_experiment(name: str, changes: Mapping[str, Any]) -> Experiment:
         variants = _at_each_hash_cost(document["axes"].get("variants", [{}]), document["plan"]["hash_cost"])
         document["axes"]["variants"] = _with_options(variants, asked)
         document["axes"]["asked_options"] = list(asked)
-        return _resolve(name, document, changes)
+        return _resolve(path.stem, document, changes)
     except SpecError as error:
         raise ExperimentError(str(error)) from error
+
+
+def _path(name: str) -> Path:
+    """Of an experiment: of the file that is named outright, or of one of ours by its name."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        return EXPERIMENTS / f"{one_of('experiment', name, experiment_names())}.toml"
+    if not re.fullmatch(r"[\w-]+", path.stem):
+        raise ExperimentError(f"{path.name}: a run is named after it: letters, digits, - and _ before .toml")
+    return path
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # of TOML, and of what is no UTF-8
         raise ExperimentError(f"{path.name}: {error}") from error
-    _check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)}, {"study": dict})
+    if sections.TARGET in document:
+        sections.check(path.name, document)
+        return document
+    check_keys(path.name, document, {"title": str, **dict.fromkeys(_KEYS, dict)}, {"study": dict})
     for section, keys in _KEYS.items():
-        _check_keys(f"{path.name} [{section}]", document[section], keys, _OPTIONAL.get(section, {}))
+        check_keys(f"{path.name} [{section}]", document[section], keys, _OPTIONAL.get(section, {}))
     return document
-
-
-def _check_keys(
-    where: str, given: Mapping[str, Any], required: Mapping[str, Any], optional: Mapping[str, Any] | None = None
-) -> None:
-    known = {**required, **(optional or {})}
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            guess = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ExperimentError(f"{where}: {key!r} is unknown{guess}; there are: {', '.join(known)}")
-    for key, kind in known.items():
-        if key not in given and key not in required:
-            continue
-        if key not in given:
-            raise ExperimentError(f"{where}: {key!r} is missing")
-        if not isinstance(given[key], kind) or isinstance(given[key], bool):
-            raise ExperimentError(f"{where}: {key} has the wrong type: {given[key]!r}")
 
 
 def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) -> Experiment:
@@ -144,6 +147,31 @@ def _resolve(name: str, document: dict[str, Any], changes: Mapping[str, Any]) ->
         settings={"accounts": plan["accounts"], "hash_cost": " ".join(_hash_costs(cells))},
         thresholds=_thresholds(plan.get("thresholds", []), cells),
         study=study,
+    )
+
+
+def _of_targets(path: Path, document: dict[str, Any], changes: Mapping[str, Any]) -> Experiment:
+    """The experiment of services that others started: its cells are they, and the first is the one run twice."""
+    sections.lay_over(document, changes)
+    plan, load = document["plan"], load_rules.load_of(document["load"], changes)
+    in_range("blocks", plan["blocks"], 1, _MAX_BLOCKS)
+    in_range("copies", plan.get("copies", 1), 1, _MAX_COPIES)
+    targets = targets_of(document[sections.TARGET], path.parent)
+    copies = range(1, plan.get("copies", 1) + 1)
+    duplicates = (Cell(targets[0], duplicate_of=targets[0].id, copy=number) for number in copies)
+    cells = (*(Cell(each) for each in targets), *duplicates)
+    precision = _precision(plan, cells)
+    return Experiment(
+        name=path.stem,
+        title=document["title"],
+        cells=cells,
+        load=load,
+        blocks=max(plan["blocks"], LEAST_BLOCKS) if precision else plan["blocks"],
+        precision=precision,
+        seed=plan["seed"],
+        settings={"accounts": max(1, *(len(people_of(each)) for each in targets))},
+        thresholds=_thresholds(plan.get("thresholds", []), cells),
+        study=resolve({}, {}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who is compared with whom: four questions, each with its own pairs of cells and its own correction.
+"""Who is compared with whom: five questions, each with its own pairs of cells and its own correction.
 
 Two cells are compared only when they differ in what the question asks about, and in nothing else.
 """
@@ -50,15 +50,20 @@ class CellFacts(Protocol):
     def duplicate_of(self) -> str | None:
         """The cell that it is the A/A twin of."""
 
+    @property
+    def is_target(self) -> bool:
+        """Whether it is a service that others started, of which nothing but its name is known."""
+
 
 C = TypeVar("C", bound=CellFacts)
 
-Question = Literal["floor", "scheme", "store", "option"]
+Question = Literal["floor", "scheme", "store", "option", "target"]
 QUESTIONS: Mapping[Question, str] = {
     "floor": "against the control",
     "scheme": "scheme against scheme",
     "store": "store against store",
     "option": "one option changed",
+    "target": "system against system",
 }
 """Every question and its name for people, in the order of the report."""
 
@@ -75,13 +80,20 @@ _SURROUNDING = frozenset(option.name for option in COMMON_OPTIONS if option.surr
 
 def pairs(cells: Sequence[C]) -> Mapping[Question, list[tuple[C, C]]]:
     """Return (cell, baseline) by question; `cells` are those that may be compared at all."""
-    usual = [cell for cell in cells if not _nearest(cell, cells)]
+    ours = [cell for cell in cells if not cell.is_target]
+    usual = [cell for cell in ours if not _nearest(cell, ours)]
     return {
         "floor": _matching(usual, usual, _floor),
         "scheme": _matching(usual, usual, _scheme),
         "store": list(_stores(usual)),
-        "option": [(cell, near) for cell in cells for near in _nearest(cell, cells)],
+        "option": [(cell, near) for cell in ours for near in _nearest(cell, ours)],
+        "target": _targets([cell for cell in cells if cell.is_target]),
     }
+
+
+def _targets(cells: Sequence[C]) -> list[tuple[C, C]]:
+    """Return every service against the one that the experiment names first, whatever they are called."""
+    return [(cell, cells[0]) for cell in cells[1:]]
 
 
 def _matching(cells: Sequence[C], baselines: Sequence[C], fits: Callable[[C, C], bool]) -> list[tuple[C, C]]:

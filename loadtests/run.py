@@ -17,7 +17,7 @@ from rich.console import Console
 
 from loadtests import suite
 from loadtests.command_line import arguments_of, asked_for, refuse_changes
-from loadtests.launchers import LOCAL
+from loadtests.launchers import LOCAL, chosen
 from loadtests.matrix import ExperimentError
 from loadtests.run_experiment import begun, launched_by, run_experiment
 from loadtests.run_folder import SetupError
@@ -64,7 +64,7 @@ def _dispatch(arguments: dict[str, Any], results: Path, console: Console) -> int
     if folder:
         refuse_changes("a resumed run goes on as it began; leave out", arguments)
     experiment = begun(folder) if folder else asked_for(arguments)
-    launched = launched_by(folder) if folder else asked or LOCAL
+    launched = launched_by(folder) if folder else chosen(experiment, asked)
     if folder and asked not in (None, launched):
         raise SetupError(f"{folder} was begun with the launcher {launched}, and goes on with it")
     return run_experiment(experiment, folder.parent if folder else results, console, folder, launched=launched)

@@ -18,6 +18,7 @@ from loadtests.progress import Progress, progress
 from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_folder, point_latest, write_json
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
+from loadtests.targets.spec import TargetError
 from loadtests.trial import finished_trial, lost, run_trial
 from topology import cgroup_ways, cpu, quota
 from topology.local import Accounts, make_secret
@@ -72,9 +73,11 @@ def run_experiment(
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
-        costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
+        costs = {topology.every_option[HASH_COST.name] for topology in experiment.topologies}
         accounts.seed(experiment.settings["accounts"], costs)
-        around = Surroundings(experiment, folder, accounts, reaper, cores, launcher.running)
+        around = Surroundings(
+            experiment, folder, accounts, reaper, cores, launcher.running, launcher.verify, launcher.tell
+        )
         with progress(experiment, console) as shown:
             record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": now()})
@@ -125,7 +128,7 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
             record = finished_trial(around, cell, number) if attempt == 1 else None
             try:
                 record = record or trial()
-            except WorkerLostError as error:
+            except (WorkerLostError, TargetError) as error:
                 record = lost(around, cell, number, position, error)
             if not record["valid"] and record["earlier_attempt"] is None and attempt < ATTEMPTS:
                 again.append((position, cell))

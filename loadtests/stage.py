@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ from loadtests.experiment import Cell, Experiment, Load
 from loadtests.generator import Generator, GeneratorError
 from loadtests.pacing import CLOSED
 from loadtests.run_folder import write_json
-from loadtests.verify import VerificationError
+from loadtests.targets.spec import Target
+from loadtests.verify import VerificationError, verify
 from loadtests.workers import Worker
 from topology.backing import StoreCounters
 from topology.cpu import Cores, Usage
@@ -43,6 +44,9 @@ class Surroundings:
     reaper: Reaper
     cores: Cores
     running: Callable[..., AbstractContextManager[RunningTopology]] = running  # how topologies are started
+    verify: Callable[[Any, int], dict[str, Any]] = verify  # as `loadtests.verify.verify`
+    tell: Callable[[Cell, Path], dict[str, str]] = lambda _cell, _folder: {}
+    """What the generator's environment says of a cell besides; files that it names are written into the folder."""
 
     def folder(self, cell: Cell, block: int) -> Path:
         """Of a trial."""
@@ -76,18 +80,20 @@ def fresh_folder(around: Surroundings, cell: Cell, block: int) -> tuple[Path, li
     return folder, earlier
 
 
-def generator_for(around: Surroundings, block: int, folder: Path, load: Load | None = None) -> Generator:
+def generator_for(
+    around: Surroundings, block: int, folder: Path, load: Load | None = None, told: Mapping[str, str] | None = None
+) -> Generator:
     """A generator that is being started; its samples and its log go to `folder`.
 
-    `load` is the experiment's unless given. The seed is not the cell's: every cell of a block is asked for the same
-    arrivals.
+    `load` is the experiment's unless given; `told` is what its environment says besides. The seed is not the cell's:
+    every cell of a block is asked for the same arrivals.
     """
     return Generator(
         load or around.experiment.load,
         seed=(around.experiment.seed, block),
         accounts=around.experiment.settings["accounts"],
         folder=folder,
-        environment=around.reaper.environment,
+        environment={**around.reaper.environment, **(told or {})},
         cores=around.cores.generator,
         runtime=around.reaper.folder / f"control-{secrets.token_hex(4)}",
     )
@@ -158,7 +164,7 @@ class Stage:
 
 
 def record_of(
-    stage: Stage, topology: Topology, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent,
+    stage: Stage, topology: Topology | Target, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent,
     spread: Sequence[Worker] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """What trial.json says of a measured phase between two readings; `counts` is what the generator said in the end.
@@ -177,7 +183,7 @@ def record_of(
         steal_share=shares["steal_share"],
         refusals_expected=refusals_expected(topology),
         accepted_by_design=accuracy.by_design(topology),
-        balanced=sum(balanced.values()),
+        balanced=None if isinstance(topology, Target) else sum(balanced.values()),
         locust=counts["requests"],
         closed=load.model == CLOSED,
         warm_up=counts["warm_up"],
@@ -239,7 +245,7 @@ def unloaded_record() -> dict[str, Any]:
     }
 
 
-def refusals_expected(topology: Topology) -> bool:
+def refusals_expected(topology: Topology | Target) -> bool:
     """Whether a signed-in user may meet a replica that does not know the session: a finding, not a fault."""
     # sticky keeps a user with the replica that knows the session, but even that one's own copy of a store may lag
     lost = not topology.accepts_everywhere and not topology.sticky

@@ -101,7 +101,7 @@ class StockClient:
         """Send one request and read its answer. Never raises for what the network or the server does."""
         headers = dict(line.split(": ", 1) for line in header_lines.decode("latin-1").split("\r\n") if line)
         if body:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         tally = self._tally
         tally.begin()
         answer = Answer(time.monotonic_ns())

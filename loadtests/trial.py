@@ -9,7 +9,6 @@ from typing import Any
 
 from loadtests import gates, workers
 from loadtests.experiment import Cell
-from loadtests.generator import WorkerLostError
 from loadtests.run_folder import write_json
 from loadtests.stage import (
     Stage,
@@ -21,7 +20,6 @@ from loadtests.stage import (
     serving,
     unloaded_record,
 )
-from loadtests.verify import verify
 from topology.links import rtt_ms
 
 
@@ -36,12 +34,12 @@ def run_trial(
     """
     folder, earlier = fresh_folder(around, cell, block)
     began = time.monotonic()
-    generator = generator_for(around, block, folder)
+    generator = generator_for(around, block, folder, told=around.tell(cell, around.reaper.folder))
     doing("starting")
     with generator, serving(around, cell, folder) as servers:
         stage = Stage(servers, generator, around.experiment.load, servers.check)
         doing("verifying")
-        verified = verify(servers, around.experiment.settings["accounts"])
+        verified = around.verify(servers, around.experiment.settings["accounts"])
         empty = servers.store_counters()
         ready = time.monotonic()
         doing("signing in")
@@ -80,8 +78,8 @@ def finish(
     return record
 
 
-def lost(around: Surroundings, cell: Cell, block: int, position: int, error: WorkerLostError) -> dict[str, Any]:
-    """Write trial.json of a trial that lost a worker, which is invalid; returns what it holds. Raises OSError."""
+def lost(around: Surroundings, cell: Cell, block: int, position: int, error: Exception) -> dict[str, Any]:
+    """Write trial.json of a trial that `error` ended, which is invalid; returns what it holds. Raises OSError."""
     earlier = reasons_against_earlier(around.folder(cell, block))
     record = {**unloaded_record(), "invalid_reasons": [str(error)], "seconds": {}}
     return finish(around, cell, block, position, earlier, record)

@@ -103,16 +103,17 @@ _EVERY = (
     ),
 )
 
+_SHORT = (
+    "A trial lasts seconds. Its p99 rests on the slowest few requests of each block, so small differences in p99 "
+    "mean nothing, and slow effects such as memory growth do not show."
+)
 _MACHINE = (
     "Everything ran on one machine over loopback: a store that is far away costs more than here.",
     (
         "Load generator, balancer, store and replicas share one machine. Without a quota, more replicas on the same "
         "cores is contention, not scaling."
     ),
-    (
-        "A trial lasts seconds. Its p99 rests on the slowest few requests of each block, so small differences in p99 "
-        "mean nothing, and slow effects such as memory growth do not show."
-    ),
+    _SHORT,
 )
 _PLAIN = "HTTP/1.1 without TLS: HTTP/2 would shrink a repeated header to about a byte."
 _SOME_TLS = (
@@ -137,15 +138,50 @@ _LOAD = (
 )
 
 
+_TARGETS = (
+    (
+        "Systems",
+        (
+            "Each is a service that ran already; nothing of it was started, stopped or emptied between trials, so that "
+            "what one trial leaves behind, such as sign-ins, the next one meets. How many replicas or which store it "
+            "has is not known here. Before each trial a request without a credential was refused, one with a made-up "
+            "credential too, and each request was seen to give the answer that counts."
+        ),
+    ),
+    (
+        "Refused and errors",
+        (
+            "Refused is an answer that the experiment's file declares to be one (401, 403, or the way to the page for "
+            "signing in); every other answer than the expected one is an error. A trial with any is invalid."
+        ),
+    ),
+)
+_KEPT = tuple((name, text.replace(" on fresh servers", "")) for name, text in _EVERY if name != "Refused")
+_TARGET_LIMITS = (
+    (
+        "Systems are compared as they ran: in code, server, settings and machine they may differ in more than how they "
+        "recognise a user, and the figures cannot tell by which of it."
+    ),
+    (
+        "Where load generator and systems share a machine they share its cores; a trial in which the generator was "
+        "late for it is invalid."
+    ),
+    "HTTP/1.1: HTTP/2 would shrink a repeated header to about a byte. Connections are kept alive.",
+)
+
+
 def reading(run: Run) -> tuple[tuple[str, str], ...]:
     """Return how to read the figures of this run, by its load model."""
+    every = (*_TARGETS, *_KEPT) if run.of_targets else _EVERY
     if load_words.is_closed(run.load):
-        return (*_CLOSED, *_EVERY)
-    return (*_OPEN, *(_CHANGING if run.load.get("ramp_to_rps") else ()), *_EVERY)
+        return (*_CLOSED, *every)
+    return (*_OPEN, *(_CHANGING if run.load.get("ramp_to_rps") else ()), *every)
 
 
 def limits(run: Run) -> tuple[str, ...]:
     """Return what the figures of this run cannot say, by what its cells were."""
+    if run.of_targets:
+        return (*_TARGET_LIMITS, _SHORT)
     secured = [cell.options.get("tls") == "on" for cell in run.cells]
     wire = _ALL_TLS if all(secured) else _SOME_TLS if any(secured) else _PLAIN
     late = (_LAG,) if any(cell.lags for cell in run.cells) else ()

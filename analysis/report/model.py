@@ -76,7 +76,7 @@ def build(analysis: Analysis) -> Report:
     run, document = analysis.run, analysis.run.document
     names = {each.cell.id: _cell_name(each, analysis.results) for each in analysis.results}
     return Report(
-        title="Sessions and tokens, when one server becomes many",
+        title=str(document.get("title")) if run.of_targets else "Sessions and tokens, when one server becomes many",
         subtitle=f"authscale · experiment {document.get('experiment')} · run {document.get('id')}",
         answer=analysis.answer,
         findings=analysis.findings,
@@ -102,12 +102,22 @@ def build(analysis: Analysis) -> Report:
 
 
 def _asked(run: Run) -> Iterable[tuple[str, str]]:
-    load, document = run.load, run.document
+    document = run.document
+    yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
+    yield from (("Study", _study(run)),) if run.study["kind"] != "load" else ()
+    yield from (
+        (("Systems", joined(cell.scheme for cell in run.cells if not cell.duplicate_of)),)
+        if run.of_targets
+        else (_topologies(run))
+    )
+    yield from _load_and_blocks(run)
+    yield from ((f"Setting {name}", _plain(value)) for name, value in document.get("settings", {}).items())
+
+
+def _topologies(run: Run) -> Iterable[tuple[str, str]]:
     cells = [cell for cell in run.cells if cell.duplicate_of is None]
     schemes = dict.fromkeys(cell.scheme for cell in cells)
     stores = dict.fromkeys(cell.store for cell in cells if cell.store != "none")
-    yield "Experiment", f"{document.get('experiment')}, seed {document.get('seed')}"
-    yield from (("Study", _study(run)),) if run.study["kind"] != "load" else ()
     yield "Schemes", joined(schemes)
     yield "Session stores", joined(stores) or NOTHING
     options = dict.fromkeys(options_text(cell.options) for cell in cells if cell.options)
@@ -117,6 +127,10 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
     yield from (("Threads of a replica", joined(map(str, threads))),) if threads != [USUAL_THREADS] else ()
     yield "Replicas", joined(str(each) for each in sorted({cell.replicas for cell in cells}))
     yield "Balancing", joined(dict.fromkeys(cell.policy for cell in cells))
+
+
+def _load_and_blocks(run: Run) -> Iterable[tuple[str, str]]:
+    load = run.load
     yield (
         "Load",
         f"{load_words.of(load)}, scenario {load.get('scenario')}",
@@ -130,7 +144,6 @@ def _asked(run: Run) -> Iterable[tuple[str, str]]:
         ),
     )
     yield from ((("Precision", asked_precision(run)),) if run.document.get("precision") else ())
-    yield from ((f"Setting {name}", _plain(value)) for name, value in document.get("settings", {}).items())
 
 
 def _study(run: Run) -> str:
@@ -140,7 +153,9 @@ def _study(run: Run) -> str:
 
 def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:
     for group in dict.fromkeys(metric.group for metric in METRICS):
-        metrics = [metric for metric in METRICS if metric.group == group]
+        metrics = [metric for metric in METRICS if metric.group == group and _applies(metric, results)]
+        if not metrics:
+            continue
         yield Table(
             title=group,
             columns=("cell", *(_heading(metric) for metric in metrics)),
@@ -149,6 +164,12 @@ def _metric_tables(results: Sequence[CellResult]) -> Iterable[Table]:
             ),
             note="; ".join(f"{metric.title}: {metric.meaning}" for metric in metrics) + ".",
         )
+
+
+def _applies(metric: Metric, results: Sequence[CellResult]) -> bool:
+    """Whether there is anything to show: of services that others started much is not known."""
+    ours = any(not each.cell.is_target for each in results)
+    return ours or any(each.value(metric.name) is not None for each in results)
 
 
 def _cell_entry(result: CellResult, results: Sequence[CellResult]) -> Entry:

@@ -83,7 +83,7 @@ def run_trial(
     doing("starting")
     run = cell
     if cell.case == EXPIRY:
-        run = replace(cell, topology=replace(cell.topology, settings={"SESSION_IDLE_SECONDS": study["idle_s"]}))
+        run = replace(cell, topology=replace(cell.ours, settings={"SESSION_IDLE_SECONDS": study["idle_s"]}))
     with serving(around, run, folder) as servers:
         doing("verifying")
         verified = verify(servers, accounts)
