@@ -14,7 +14,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
+.PHONY: help bench compose-bench reference bench-auth bench-generator bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -32,6 +32,10 @@ help: ## list the targets
 
 bench: .venv/.installed ## run an experiment (EXPERIMENT=quick), or go on with one (RESUME=latest); then its report
 	@$(PY) -m loadtests.run $(bench_options)
+	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
+
+compose-bench: .venv/.installed ## the same experiments with every server in a container (needs Docker); knobs as for bench
+	@$(PY) -m loadtests.run --launcher compose $(bench_options)
 	@$(PY) -m analysis.report --run $(or $(RESULTS),results)/latest
 
 reference: .venv/.installed ## keep a run or a suite without its raw samples, as results/reference: RUN=

@@ -17,7 +17,7 @@ from loadtests.thresholds import split
 from topology.spec import every_option
 
 _OPTION, _SETTING = "option ", "setting "  # before a name that must not meet another argument's
-_NOT_OF_EXPERIMENTS = ("results", "resume", "profile")
+_NOT_OF_EXPERIMENTS = ("results", "resume", "profile", "launcher")
 _ABOUT = "Run an experiment: `python -m loadtests.run --experiment quick`, which is what `make bench` calls."
 
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", help="of a suite: how much of it is run")
     parser.add_argument("--experiment", help="a file of loadtests/experiments/ (default: quick)")
     parser.add_argument("--results", default="results", help="folder of all runs (default: results)")
+    parser.add_argument("--launcher", help="what runs the servers: local (processes, the default) or compose")
     option = parser.add_argument
     option("--schemes", type=_names, help="comma-separated, for example session,token")
     option("--stores", type=_names, help="comma-separated, for the schemes that keep state")

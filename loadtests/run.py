@@ -17,8 +17,9 @@ from rich.console import Console
 
 from loadtests import suite
 from loadtests.command_line import arguments_of, asked_for, refuse_changes
+from loadtests.launchers import LOCAL
 from loadtests.matrix import ExperimentError
-from loadtests.run_experiment import begun, run_experiment
+from loadtests.run_experiment import begun, launched_by, run_experiment
 from loadtests.run_folder import SetupError
 from loadtests.suite_run import DIED, run_suite
 from topology.binaries import BinaryError
@@ -52,16 +53,21 @@ def main(argv: list[str] | None = None) -> int:
 
 def _dispatch(arguments: dict[str, Any], results: Path, console: Console) -> int:
     """A suite or an experiment, new or resumed."""
-    resumed, profile = arguments.pop("resume"), arguments.pop("profile")
+    resumed, profile, asked = arguments.pop("resume"), arguments.pop("profile"), arguments.pop("launcher")
     folder = None if resumed is None else (Path(resumed) if Path(resumed).is_dir() else results / resumed).resolve()
     if arguments["experiment"] in suite.suite_names() or (folder and (folder / suite.SUITE).is_file()):
+        if asked not in (None, LOCAL):
+            raise SetupError("a suite runs with the local launcher alone: run its experiments one by one in containers")
         return run_suite(arguments, profile, results, console, folder)
     if profile is not None:
         raise SetupError(f"PROFILE does nothing here: only a suite has profiles ({', '.join(suite.suite_names())})")
     if folder:
         refuse_changes("a resumed run goes on as it began; leave out", arguments)
     experiment = begun(folder) if folder else asked_for(arguments)
-    return run_experiment(experiment, folder.parent if folder else results, console, folder)
+    launched = launched_by(folder) if folder else asked or LOCAL
+    if folder and asked not in (None, launched):
+        raise SetupError(f"{folder} was begun with the launcher {launched}, and goes on with it")
+    return run_experiment(experiment, folder.parent if folder else results, console, folder, launched=launched)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import load_words, provenance
+from loadtests import launchers, load_words, provenance
 from loadtests.experiment import Cell, Experiment
 from loadtests.precision import look
 from loadtests.progress import Progress, progress
@@ -18,12 +18,10 @@ from loadtests.run_folder import FORMAT, SetupError, find_unfinished, make_run_f
 from loadtests.stage import Surroundings
 from loadtests.study import USUAL, module
 from loadtests.trial import finished_trial, run_trial
-from servers import stores
 from topology import cgroups, cpu, quota
-from topology.backing import binary_names
 from topology.local import Accounts, make_secret
 from topology.reaper import Reaper
-from topology.spec import HASH_COST, NO_STORE
+from topology.spec import HASH_COST
 
 ATTEMPTS = 2
 
@@ -49,15 +47,18 @@ def check_quotas(experiment: Experiment) -> None:
 
 
 def run_experiment(
-    experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None
-) -> int:
+    experiment: Experiment, results: Path, console: Console, resumed: Path | None, name: str | None = None,
+    launched: str = launchers.LOCAL,
+) -> int:  # fmt: skip
     """Run an experiment into a new folder of `results`, or go on in `resumed`; a part of a suite has a `name`."""
     check_quotas(experiment)
-    software, cores = provenance.software(binaries_of(experiment)), cpu.divide_cores()
+    launcher = launchers.launcher(launched)
+    software, cores = launcher.software(experiment), cpu.divide_cores()
     machine = provenance.machine(cores)
     if resumed is None:
         folder = make_run_folder(results, experiment, name)
         record = {"format": FORMAT, "id": folder.name, "started": now(), "finished": None, **experiment.as_dict()}
+        record |= {"launcher": launcher.name}
         record |= {"resumed": [], "machine": machine, "software": software}
     else:
         folder, record = resumed, find_unfinished(resumed, machine, software)
@@ -71,19 +72,17 @@ def run_experiment(
         make_secret(accounts.secret_file)
         costs = {cell.topology.every_option[HASH_COST.name] for cell in experiment.cells}
         accounts.seed(experiment.settings["accounts"], costs)
-        around = Surroundings(experiment, folder, accounts, reaper, cores)
+        around = Surroundings(experiment, folder, accounts, reaper, cores, launcher.running)
         with progress(experiment, console) as shown:
             record |= _run_blocks(around, shown, record)
     write_json(folder / "run.json", {**record, "finished": now()})
     return 0
 
 
-def binaries_of(experiment: Experiment) -> list[str]:
-    """Every binary that some cell runs."""
-    used = {cell.topology.store for cell in experiment.cells} - {NO_STORE}
-    needs = {stores.facts()[store].needs for store in used} - {None}
-    balancers = {cell.topology.balancer for cell in experiment.cells}
-    return sorted({*balancers, *(name for each in needs if each for name in binary_names(each))})
+def launched_by(folder: Path) -> str:
+    """The launcher of a run that was begun; older ones had the local one. Raises OSError, ValueError."""
+    found: str = json.loads((folder / "run.json").read_text()).get("launcher", launchers.LOCAL)
+    return found
 
 
 def _run_blocks(around: Surroundings, shown: Progress, record: dict[str, Any]) -> dict[str, Any]:

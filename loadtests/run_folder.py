@@ -92,6 +92,7 @@ def find_unfinished(folder: Path, machine: Mapping[str, Any], software: Mapping[
         raise SetupError(f"{folder} is finished; there is nothing to resume")
     changed = [name for name in ("cpu", "cores", "python") if record["machine"][name] != machine[name]]
     changed += [name for name in ("git_revision", "packages", "binaries") if record["software"][name] != software[name]]
+    changed += [name for name in ("engine", "images") if record["software"].get(name) != software.get(name)]
     if changed:
         raise SetupError(
             f"{folder} cannot be resumed, because these have changed: {', '.join(changed)}; begin a new run"

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Surroundings:
     accounts: Accounts
     reaper: Reaper
     cores: Cores
+    running: Callable[..., AbstractContextManager[RunningTopology]] = running  # how topologies are started
 
     def folder(self, cell: Cell, block: int) -> Path:
         """Of a trial."""
@@ -96,7 +98,7 @@ def serving(around: Surroundings, cell: Cell, folder: Path) -> Iterator[RunningT
 
     Raises ComponentError, NoFreePortError, BinaryError.
     """
-    with running(
+    with around.running(
         cell.topology,
         around.accounts,
         logs=folder / "logs",

@@ -13,7 +13,8 @@ from loadtests import browser_lab, suite
 from loadtests.chromium import BrowserError
 from loadtests.command_line import experiment_of, refuse_changes
 from loadtests.generator import GeneratorError
-from loadtests.run_experiment import begun, binaries_of, check_quotas, now, run_experiment
+from loadtests.launchers import binaries_of
+from loadtests.run_experiment import begun, check_quotas, now, run_experiment
 from loadtests.run_folder import SetupError, make_folder, point_latest, write_json
 from loadtests.verify import VerificationError
 from topology import binaries

@@ -1,4 +1,4 @@
-"""Makes what every replica reads, the user table and the shared secret: `python -m servers.seed --help`.
+"""Makes what every replica reads: the user table, the shared secret, keys, a password: `python -m servers.seed --help`.
 
 For launchers that share a folder or a volume and no process, as containers do. What is already there and fits stays,
 so that starting again ends nobody's session.
@@ -11,9 +11,11 @@ import os
 import secrets
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from servers.keys import SECRET_BYTES, load_keys
+from servers.signing_keys import ALGORITHMS, make_keys
 from servers.users import HashCost, UserTable, seed, user_name
 
 
@@ -24,15 +26,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--secret", type=Path, required=True, help="the secret that the replicas' keys come from")
     parser.add_argument("--count", type=_count, default=10_000, help="how many users (default: %(default)s)")
     parser.add_argument("--hash-cost", type=_cost, default="fast", help="fast, owasp or t=PASSES,m=KIB,p=LANES")
+    parser.add_argument("--keys", type=Path, help="the keys that tokens are signed with")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default=ALGORITHMS[0], help="of them (default: %(default)s)")
+    parser.add_argument("--password", type=Path, help="a password of random letters, for the replicas' database")
     arguments = parser.parse_args(argv)
     try:
         secret = "made" if _make_secret(arguments.secret) else "kept"
+        more = [
+            f", {'made' if _make_whole(path, make) else 'kept'} {path}"
+            for path, make in (
+                (arguments.keys, lambda draft: make_keys(draft, arguments.algorithm)),
+                (arguments.password, _write_password),
+            )
+            if path is not None
+        ]
         users = "made" if _make_users(arguments.users_db, arguments.count, arguments.hash_cost) else "kept"
     except sqlite3.Error as error:
         return _fail(f"{arguments.users_db}: {error}")  # SQLite does not say which file
     except (OSError, ValueError) as error:
         return _fail(str(error))
-    sys.stdout.write(f"{users} {arguments.users_db} ({arguments.count} users), {secret} {arguments.secret}\n")
+    sys.stdout.write(
+        f"{users} {arguments.users_db} ({arguments.count} users), {secret} {arguments.secret}{''.join(more)}\n"
+    )
     return 0
 
 
@@ -41,12 +56,27 @@ def _make_secret(path: Path) -> bool:
     if path.exists():
         load_keys(path)
         return False
+    return _make_whole(path, lambda draft: _write_privately(draft, secrets.token_bytes(SECRET_BYTES)))
+
+
+def _write_password(path: Path) -> None:
+    _write_privately(path, secrets.token_hex(16).encode())
+
+
+def _make_whole(path: Path, make: Callable[[Path], None]) -> bool:
+    """Whether `path` was made; what is there is kept, and what is made is whole or not there."""
+    if path.exists():
+        return False
     draft = path.with_suffix(".tmp")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(SECRET_BYTES))
+    make(draft)
     draft.rename(path)
     return True
+
+
+def _write_privately(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def _make_users(path: Path, count: int, cost: HashCost) -> bool:

@@ -13,6 +13,8 @@ noted in the runtime folder as well, and ended with its descendants.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +32,7 @@ import psutil
 
 MARKER = "AUTHSCALE_MARKER"
 _NOTE = "process-"
+_END_NOTE, _END_S = "end-", 60.0
 _GROUP_NOTE = "group-"
 _GOODBYE = b"goodbye\n"
 _TERM_S = 1.0
@@ -78,6 +82,15 @@ class Reaper:
         """Keep a control group on record, to be removed once its processes have ended."""
         (self.folder / f"{_GROUP_NOTE}{group.name}").write_text(str(group))
 
+    def note_end(self, argv: Sequence[str]) -> Path:
+        """Keep a command on record that ends what is no process of ours, such as containers, should we die.
+
+        Returns the note, to be removed once that has ended.
+        """
+        note = self.folder / f"{_END_NOTE}{secrets.token_hex(4)}"
+        note.write_text(json.dumps(argv))
+        return note
+
 
 def end_all(marker: str, folder: Path) -> None:
     """End every process that carries the marker or is noted: TERM, a second, KILL."""
@@ -90,6 +103,14 @@ def end_all(marker: str, folder: Path) -> None:
         _signal(process, signal.SIGKILL)
     for note in folder.glob(f"{_GROUP_NOTE}*"):
         _remove(Path(note.read_text()))
+    for note in folder.glob(f"{_END_NOTE}*"):
+        _run(json.loads(note.read_text()))
+
+
+def _run(argv: Sequence[str]) -> None:
+    """To its end, whatever that is: what it should end may have ended before."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_END_S, check=False)
 
 
 def _remove(group: Path) -> None:

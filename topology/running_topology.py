@@ -13,8 +13,8 @@ from topology.components.link import RTT
 from topology.cpu import Usage
 from topology.links import Links
 from topology.lives import Lives
+from topology.part import Part
 from topology.ports import LOOPBACK
-from topology.process import RunningComponent
 from topology.quota import Throttling
 from topology.spec import SpecError, Topology, one_of
 
@@ -24,7 +24,7 @@ class RunningTopology:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self.running: list[RunningComponent] = []
+        self.running: list[Part] = []
         self.certificate: Certificate | None = None
         self.backing: Backing | None = None
         self.links: Links | None = None
@@ -141,18 +141,18 @@ class RunningTopology:
         one_of("replica with a link", replica, self.links.urls)
         return self.links
 
-    def _silence(self, name: str) -> RunningComponent:
+    def _silence(self, name: str) -> Part:
         """Find the component, its counters read for the last time before it falls silent."""
         each = self._named(name)
         if counters := self._lives.get(name):
             counters.hold()
         return each
 
-    def _named(self, name: str) -> RunningComponent:
+    def _named(self, name: str) -> Part:
         named = {each.component.name: each for each in self.running}
         return named[one_of("component", name, named)]
 
-    def _of_kind(self, kind: str) -> list[RunningComponent]:
+    def _of_kind(self, kind: str) -> list[Part]:
         return [each for each in self.running if each.component.kind == kind]
 
 

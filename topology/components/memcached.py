@@ -46,7 +46,7 @@ def memcached(name: str, port: int, connections: int) -> Component:
         # root is refused unless it is told whom to become
         *(("-u", "nobody") if os.geteuid() == 0 else ()),
     )
-    return Component(name=name, kind="store", argv=argv, port=port, probe=partial(_answers, port))
+    return Component(name=name, kind="store", argv=argv, port=port, probe=partial(answers, port))
 
 
 class Counters:
@@ -88,7 +88,8 @@ def _commands(stats: Mapping[str, str]) -> dict[str, int]:
     return {name: number for name, number in counted.items() if number}
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether the server at this port serves. Raises OSError."""
     return _ask(port, b"version\r\n", b"\r\n").startswith(b"VERSION ")
 
 
