@@ -17,8 +17,11 @@ RUN awk -v names="argon2-cffi argon2-cffi-bindings async-timeout blinker cffi cl
 
 COPY servers/ servers/
 COPY deploy/entrypoint.sh /usr/local/bin/authscale-entrypoint
-# These belong to the user: a new volume that is mounted there takes over its owner and its mode.
-RUN python -m compileall -q servers && install -d -o 10001 -g 10001 -m 0700 /seed /password
+# These belong to the user: a new volume that is mounted there takes over its owner and its mode. The database's user
+# reads the password, too.
+RUN python -m compileall -q servers \
+    && install -d -o 10001 -g 10001 -m 0700 /seed \
+    && install -d -o 10001 -g 10001 -m 0755 /password
 
 USER 10001:10001
 EXPOSE 8000

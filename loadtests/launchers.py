@@ -12,8 +12,10 @@ from loadtests.experiment import Experiment
 from loadtests.run_folder import SetupError
 from loadtests.study import USUAL
 from servers import stores
-from topology import compose, compose_images, engine, local
+from topology import cgroups, local
 from topology.backing import binary_names
+from topology.compose import engine, images
+from topology.compose import launcher as containers
 from topology.running_topology import RunningTopology
 from topology.spec import NO_STORE, SpecError
 
@@ -31,20 +33,22 @@ class Launcher:
         running: as `topology.local.running`.
         software: run.json's `software` of an experiment; makes ready what has to be made once, such as an image. Raises
             SetupError, BinaryError or ComponentError before anything starts.
+        quota_method: what keeps a component to its quota, as run.json has it; `topology.cgroups.NO_METHOD` if nothing.
 
     """
 
     name: str
     running: Callable[..., AbstractContextManager[RunningTopology]]
     software: Callable[[Experiment], dict[str, Any]]
+    quota_method: Callable[[], str]
 
 
 def launcher(name: str) -> Launcher:
     """The launcher of that name. Raises SetupError."""
     if name == LOCAL:
-        return Launcher(LOCAL, local.running, lambda experiment: provenance.software(binaries_of(experiment)))
+        return Launcher(LOCAL, local.running, _of_processes, cgroups.method_name)
     if name == COMPOSE:
-        return Launcher(COMPOSE, compose.running, _in_containers)
+        return Launcher(COMPOSE, containers.running, _of_containers, lambda: "container engine")
     raise SetupError(f"launcher {name!r} is unknown; there are: {LOCAL}, {COMPOSE}")
 
 
@@ -56,7 +60,11 @@ def binaries_of(experiment: Experiment) -> list[str]:
     return sorted({*balancers, *(name for each in needs if each for name in binary_names(each))})
 
 
-def _in_containers(experiment: Experiment) -> dict[str, Any]:
+def _of_processes(experiment: Experiment) -> dict[str, Any]:
+    return provenance.software(binaries_of(experiment))
+
+
+def _of_containers(experiment: Experiment) -> dict[str, Any]:
     if experiment.study.kind not in _STUDIES_IN_CONTAINERS:
         raise SetupError(
             f"the study {experiment.study.kind} does not run in containers, but: {', '.join(_STUDIES_IN_CONTAINERS)}; "
@@ -64,9 +72,9 @@ def _in_containers(experiment: Experiment) -> dict[str, Any]:
         )
     try:
         for cell in experiment.cells:
-            compose.refuse(cell.topology)
+            containers.refuse(cell.topology)
     except SpecError as error:
         raise SetupError(str(error)) from error
     found = engine.find()
-    images = compose_images.made_ready(found, [cell.topology for cell in experiment.cells])
-    return {**provenance.software(()), **found.as_dict(), "images": images}
+    used = images.made_ready(found, [cell.topology for cell in experiment.cells])
+    return {**provenance.software(()), **found.as_dict(), "images": used}

@@ -54,7 +54,7 @@ def run_experiment(
     check_quotas(experiment)
     launcher = launchers.launcher(launched)
     software, cores = launcher.software(experiment), cpu.divide_cores()
-    machine = provenance.machine(cores)
+    machine = provenance.machine(cores) | {"quota_method": launcher.quota_method()}
     if resumed is None:
         folder = make_run_folder(results, experiment, name)
         record = {"format": FORMAT, "id": folder.name, "started": now(), "finished": None, **experiment.as_dict()}
@@ -66,7 +66,7 @@ def run_experiment(
     write_json(folder / "run.json", record)
     if name is None:
         point_latest(results, folder)
-    _announce(experiment, folder, console)
+    _announce(experiment, folder, console, machine["quota_method"])
     with Reaper() as reaper:
         accounts = Accounts(reaper.folder / "users.db", reaper.folder / "secret")
         make_secret(accounts.secret_file)
@@ -131,13 +131,13 @@ def _run_block(around: Surroundings, number: int, block: list[Cell], shown: Prog
     return done
 
 
-def _announce(experiment: Experiment, folder: Path, console: Console) -> None:
+def _announce(experiment: Experiment, folder: Path, console: Console, quota_method: str) -> None:
     console.print(
         f"{experiment.title}: {len(experiment.cells)} cells x {_blocks(experiment)}, {_each_trial(experiment)}",
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
-    if cgroups.method() is None and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+    if quota_method == cgroups.NO_METHOD and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
         console.print(
             "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
             highlight=False,

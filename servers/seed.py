@@ -56,11 +56,12 @@ def _make_secret(path: Path) -> bool:
     if path.exists():
         load_keys(path)
         return False
-    return _make_whole(path, lambda draft: _write_privately(draft, secrets.token_bytes(SECRET_BYTES)))
+    return _make_whole(path, lambda draft: _write(draft, secrets.token_bytes(SECRET_BYTES), 0o600))
 
 
 def _write_password(path: Path) -> None:
-    _write_privately(path, secrets.token_hex(16).encode())
+    """For the database, too, which runs as another user: who may read it is the volume's to say."""
+    _write(path, secrets.token_hex(16).encode(), 0o444)
 
 
 def _make_whole(path: Path, make: Callable[[Path], None]) -> bool:
@@ -74,8 +75,8 @@ def _make_whole(path: Path, make: Callable[[Path], None]) -> bool:
     return True
 
 
-def _write_privately(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+def _write(path: Path, content: bytes, mode: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
 
 

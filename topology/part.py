@@ -27,7 +27,7 @@ class PartGroup(Protocol):
 
 
 class Part(Protocol):
-    """See `topology.process.RunningComponent`, which is one; `topology.container.Container` is the other.
+    """See `topology.process.RunningComponent`, which is one; `topology.compose.container.Container` is the other.
 
     Attributes:
         component: what it is; of a container that was started again, with its new port.

@@ -95,14 +95,15 @@ def postgres(
         kind="store",
         argv=argv,
         port=port,
-        probe=partial(_answers, port),
+        probe=partial(answers, port),
         env={"LC_ALL": "C", "TZ": "UTC"},
         # TERM waits for every client to go; INT ends them ("fast shutdown")
         stop_signal=signal.SIGINT,
     )
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether the server at this port takes clients in."""
     # the port is open before the server takes anyone in: only its answer to a start-up message tells
     asked = f"host={LOOPBACK} port={port} dbname=postgres connect_timeout={_TIMEOUT_S}"
     return psycopg.pq.PGconn.ping(asked.encode()) == psycopg.pq.Ping.OK

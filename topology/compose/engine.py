@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import yaml
 from topology.binaries import BinaryError
 from topology.process import ComponentError
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _INSTALL = (
     "install Docker Engine 20.10 or newer and Compose v2 (or docker-compose 1.29), and see that `docker info` works"
 )
@@ -63,10 +64,10 @@ def find() -> Engine:
     """The engine of this machine. Raises BinaryError: what is missing or too old, and what to do."""
     if shutil.which("docker") is None:
         raise BinaryError(f"there is no docker on PATH: {_INSTALL}")
-    asked = _ask(("docker", "info", "--format", "{{.ServerVersion}}|{{.OperatingSystem}}"))
-    version, _, system = (asked or "").strip().partition("|")
+    asked, said = _ask(("docker", "info", "--format", "{{.ServerVersion}}|{{.OperatingSystem}}"))
+    version, _, system = asked.partition("|")
     if not version:
-        raise BinaryError(f"no container engine answers (`docker info` fails): start it, or {_INSTALL}")
+        raise BinaryError(f"no container engine answers (docker: {said}): start it, or {_INSTALL}")
     if _numbers(version) < _OLDEST_ENGINE:
         raise BinaryError(f"the container engine is version {version}, too old: {_INSTALL}")
     if system in _ELSEWHERE:
@@ -78,11 +79,14 @@ def find() -> Engine:
 
 
 def _compose() -> tuple[tuple[str, ...], str]:
-    for argv, ask in ((("docker", "compose"), ("version", "--short")), (("docker-compose",), ("version", "--short"))):
-        version = _ask((*argv, *ask)) if shutil.which(argv[0]) else None
-        if version and _numbers(version) >= _OLDEST_COMPOSE:
-            return argv, version.strip()
-    raise BinaryError(f"neither `docker compose` nor docker-compose 1.29 is there: {_INSTALL}")
+    old = []
+    for argv in (("docker", "compose"), ("docker-compose",)):
+        version = _ask((*argv, "version", "--short"))[0] if shutil.which(argv[0]) else ""
+        if _numbers(version) >= _OLDEST_COMPOSE:
+            return argv, version
+        old += [f"`{' '.join(argv)}` is version {version}, too old"] if version else []
+    found = " and ".join(old) or "neither `docker compose` nor docker-compose is there"
+    raise BinaryError(f"{found}: {_INSTALL}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -93,7 +97,7 @@ class Project:
     """One project of Compose: the repository's own files with `layer` laid over them."""
 
     def __init__(self, engine: Engine, name: str, layer: Path | None, environment: Mapping[str, str]) -> None:
-        self.engine = engine
+        self.engine, self.name = engine, name
         files = [_ROOT / "docker-compose.yml", _ROOT / "docker-compose.override.yml", *([layer] if layer else [])]
         named = [word for file in files for word in ("-f", str(file))]
         # every profile: what is started is named, and what is taken away is all of it
@@ -111,7 +115,9 @@ class Project:
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """Everything known of a service's containers, by their number. Raises ComponentError."""
-        ids = self._do(("ps", "-aq", service), _DO_S).split()
+        labels = {"com.docker.compose.project": self.name, "com.docker.compose.service": service}
+        asked = [f"--filter=label={name}={value}" for name, value in labels.items()]
+        ids = self.engine.docker("ps", "--all", "--quiet", *asked).split()
         found = self.engine.inspect(*ids) if ids else []
         return sorted(found, key=number)
 
@@ -145,30 +151,41 @@ def number(container: Mapping[str, Any]) -> int:
     return int(container["Config"]["Labels"]["com.docker.compose.container-number"])
 
 
-def _ask(argv: tuple[str, ...]) -> str | None:
+def _ask(argv: tuple[str, ...]) -> tuple[str, str]:
+    """What a tool answers, nothing where it fails, and the last line of its complaint."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_ASK_S, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    except (OSError, subprocess.SubprocessError) as error:
+        return "", str(error)
+    complaint = done.stderr.strip().splitlines() or ["it says nothing"]
+    return (done.stdout.strip() if done.returncode == 0 else ""), complaint[-1]
 
 
 def _done(
     argv: tuple[str, ...], within_s: int, environment: Mapping[str, str] | None = None, *, both: bool = False
 ) -> str:
+    """What a command says that ends well. Raises ComponentError."""
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=within_s, check=False, cwd=_ROOT,
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=_ROOT,
             env={**os.environ, **(environment or {})},
+            # a Ctrl-C at the terminal reaches the harness alone, which stops all in order
+            start_new_session=True,
         )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ComponentError(f"{_short(argv)} did not end within {within_s} s") from error
     except OSError as error:
         raise ComponentError(f"{argv[0]} cannot be run: {error}") from error
-    if done.returncode != 0:
-        said = "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+    with process:
+        try:
+            out, complaint = process.communicate(timeout=within_s)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ComponentError(f"{_short(argv)} did not end within {within_s} s") from error
+            raise
+    if process.returncode != 0:
+        said = "\n  ".join((out + complaint).strip().splitlines()[-_LAST_LINES:])
         raise ComponentError(f"{_short(argv)} failed; its last lines:\n  {said}")
-    return done.stdout + done.stderr if both else done.stdout
+    return out + complaint if both else out
 
 
 def _short(argv: tuple[str, ...]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topology.compose_stores import STORES
-from topology.engine import Engine, Project
+from topology.compose.engine import Engine, Project
+from topology.compose.stores import STORES
 from topology.process import ComponentError
 from topology.spec import Topology
 

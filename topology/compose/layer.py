@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from topology.components.replica import replica
-from topology.compose_stores import ServedStore
+from topology.compose.stores import ServedStore
 from topology.ports import LOOPBACK
-from topology.spec import HASH_COST, Topology
+from topology.spec import HASH_COST, NO_STORE, Topology
 
 REPLICA_PORT = 8000
 COUNTERS_PORT = 8404
 """Of HAProxy's counters (deploy/kubernetes/haproxy.cfg)."""
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container of its own
 # Docker's own checks are processes that take CPU time while others are timed: the launcher's probes stand for them
-# (docker-compose 1.29 cannot take a check away in a layer; none comes before the first interval is over)
-_NO_CHECK = {"interval": "24h", "start_period": "0s"}
+# (docker-compose 1.29 cannot take a check away in a layer; none comes before the first interval is over. A start period
+# of nothing would be the image's own, in which newer engines check every 5 s.)
+_NO_CHECK = {"interval": "24h", "start_period": "1ms"}
 
 
 def layer(
@@ -52,7 +53,7 @@ def variables(topology: Topology, accounts: int, public_port: int) -> dict[str, 
         "PORT": str(public_port),
         "BIND": LOOPBACK,
         "AUTH_SCHEME": topology.scheme,
-        "STORE": topology.store if topology.store != "none" else "memory",  # never asked
+        "STORE": "memory" if topology.store == NO_STORE else topology.store,  # never asked
         "TOKEN_ALGORITHM": topology.option("algorithm") or "HS256",
         "ACCOUNTS": str(accounts),
         "HASH_COST": topology.every_option[HASH_COST.name],

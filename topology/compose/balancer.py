@@ -10,7 +10,7 @@ from typing import Any
 
 from topology.balancer import Balancing
 from topology.components.component import Component
-from topology.engine import number
+from topology.compose.engine import number
 from topology.ports import LOOPBACK
 
 _TIMEOUT_S = 5.0

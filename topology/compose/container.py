@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from topology.components.component import Component
+from topology.compose.engine import Engine
 from topology.cpu import Usage, usage
-from topology.engine import Engine
 from topology.process import ComponentError
 from topology.quota import Quota, Throttling
 
@@ -53,7 +53,8 @@ class Container:
         self.pid: int = found["State"]["Pid"]
         try:
             self._process = psutil.Process(self.pid)
-        except psutil.NoSuchProcess as error:
+            _groups(self.pid, self.id)
+        except (psutil.NoSuchProcess, OSError) as error:
             raise ComponentError(
                 f"{self.component.name} is not among this machine's processes, so its CPU time cannot be read: "
                 "the engine must run on this machine, and not in a virtual one or elsewhere"
@@ -88,7 +89,7 @@ class Container:
 
     def give(self, quota: Quota) -> None:
         """Give it a group with this quota, which does not hold before `group.limit`. Raises OSError."""
-        self.group = ContainerGroup(self._engine, self.id, quota, self.pid)
+        self.group = ContainerGroup(self._engine, self.id, self.pid, quota)
 
     def kill(self) -> None:
         """KILL to all of it. Returns when it is gone."""
@@ -97,13 +98,15 @@ class Container:
     def stop(self) -> None:
         """Its stop signal, wait, KILL. Returns when it has ended."""
         self.thaw()
-        self._end("stop", f"--time={self.component.stop_timeout_s:.0f}")
+        self._end("stop", "-t", f"{self.component.stop_timeout_s:.0f}")
 
     def start_again(self) -> None:
         """Start the same container once more; one that still runs is stopped in order first. Raises ComponentError."""
         self.stop()
         self._engine.docker("start", self.id)
         self._take(self._engine.inspect(self.id)[0])
+        if self.group:
+            self.group.begin_again(self.pid)
         self.down = False
 
     def freeze(self) -> None:
@@ -137,38 +140,61 @@ class Container:
             return
         with contextlib.suppress(ComponentError, psutil.NoSuchProcess):
             self.usage()
+        if self.group:
+            self.group.known()
         self._engine.docker(*how, self.id)
         self._ended_cpu_ns, self._last_cpu_ns = self._ended_cpu_ns + self._last_cpu_ns, 0
         self.down, self.frozen = True, False
 
 
 class ContainerGroup:
-    """The control group that the engine made for a container, which has it over all its starts."""
+    """The control group that the engine makes for a container at each start, with the quota that it keeps for it."""
 
-    def __init__(self, engine: Engine, container: str, quota: Quota, pid: int) -> None:
+    def __init__(self, engine: Engine, container: str, pid: int, quota: Quota) -> None:
         self.quota = quota
-        self.folder = _folder(pid)
         self._engine, self._container = engine, container
+        self._ended = self._last = Throttling(quota, 0, 0, 0)
+        self.folder = _folder(_groups(pid, container))
 
     def limit(self) -> None:
-        """Let the quota hold from now on. Raises ComponentError."""
+        """Let the quota hold from now on, and over later starts. Raises ComponentError."""
         period, quota = f"--cpu-period={self.quota.period_us}", f"--cpu-quota={self.quota.quota_us}"
         self._engine.docker("update", period, quota, self._container)
 
+    def begin_again(self, pid: int) -> None:
+        """It was started again: the kernel counts from zero. Raises OSError."""
+        self._ended, self.folder = self._last, _folder(_groups(pid, self._container))
+
     def known(self) -> Throttling:
-        """What was counted since the container was started. Raises OSError."""
-        counted = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
-        stopped_ns = int(counted.get("throttled_time", 0)) or 1000 * int(counted.get("throttled_usec", 0))
-        return Throttling(self.quota, int(counted["nr_periods"]), int(counted["nr_throttled"]), stopped_ns)
+        """What was counted over all its starts; while it is down what was last read."""
+        with contextlib.suppress(OSError):
+            counted = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
+            # version 1 counts nanoseconds, version 2 microseconds
+            throttled_ns = int(counted.get("throttled_time", 0)) or 1000 * int(counted.get("throttled_usec", 0))
+            self._last = Throttling(
+                self.quota,
+                self._ended.periods + int(counted["nr_periods"]),
+                self._ended.throttled + int(counted["nr_throttled"]),
+                self._ended.throttled_ns + throttled_ns,
+            )
+        return self._last
 
 
-def _folder(pid: int) -> Path:
-    """Where a process's CPU is counted: version 1 has it under the controller's own folder. Raises OSError."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
+def _groups(pid: int, container: str) -> dict[str, str]:
+    """The control groups of a container's first process, controllers to path; version 2 has one, and names none.
+
+    The engine names them after the container, which tells its process from another of the same id. Raises OSError.
+    """
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    found = {controllers: path for _, controllers, path in lines}
+    if not any(container in path for path in found.values()):
+        raise OSError(f"process {pid} is not of container {container}")
+    return found
+
+
+def _folder(groups: Mapping[str, str]) -> Path:
+    """Where CPU is counted: version 1 has it under the controller's own folder."""
+    for controllers, path in groups.items():
         if "cpu" in controllers.split(","):
             return _CGROUPS / "cpu" / path.lstrip("/")
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        if line.startswith("0::"):
-            return _CGROUPS / line[3:].lstrip("/")
-    raise OSError(f"process {pid} is in no control group that counts CPU")
+    return _CGROUPS / groups.get("", "/").lstrip("/")

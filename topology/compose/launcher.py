@@ -1,4 +1,4 @@
-"""The compose launcher: a topology as containers of docker-compose.yml, of which loopback alone reaches a port.
+"""A topology as containers of docker-compose.yml, of which loopback alone reaches a port.
 
 It runs the same argv, settings and configuration as `topology.local` (tests/compose holds the files to that), and
 hands out the same `RunningTopology`. What stands in the figures besides is what containers bring: a virtual network,
@@ -12,21 +12,22 @@ import json
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from servers import schemes
-from topology import compose_layer, engine
 from topology.backing import Backing, over_lives
 from topology.balancer import STICKY, Beside
 from topology.components.component import Component
 from topology.components.link import RTT
-from topology.compose_balancer import balancing
-from topology.compose_stores import STORES, ServedStore
-from topology.container import Container
-from topology.engine import Project, number
+from topology.compose import engine
+from topology.compose.balancer import balancing
+from topology.compose.container import Container
+from topology.compose.engine import Project, number
+from topology.compose.layer import REPLICA_PORT, layer, variables
+from topology.compose.stores import STORES, ServedStore
 from topology.local import Accounts
 from topology.ports import LOOPBACK, free_ports
 from topology.probes import http_ok
@@ -36,6 +37,8 @@ from topology.running_topology import RunningTopology
 from topology.spec import HASH_COST, NO_STORE, SpecError, Topology
 
 _START_S = 60.0
+Describe = Callable[[dict[str, Any]], Component]
+"""Makes a component of what the engine knows of a container."""
 
 
 def refuse(topology: Topology) -> None:
@@ -70,11 +73,8 @@ def running(
         raise SpecError("pages beside the replicas are not served in containers: use the local launcher")
     logs.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        folder = reaper.folder / f"topology-{secrets.token_hex(4)}"
-        folder.mkdir()
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         started = RunningTopology(topology)
-        _start_all(started, stack, accounts, logs, reaper, folder, cores)
+        _start_all(started, stack, accounts, logs, reaper, cores)
         yield started
 
 
@@ -84,53 +84,65 @@ def _start_all(
     accounts: Accounts,
     logs: Path,
     reaper: Reaper,
-    folder: Path,
     cores: frozenset[int],
 ) -> None:
     topology, served = started.topology, STORES.get(started.topology.store)
     public, counters, store_port = free_ports(3)
-    layer = folder / "layer.json"
-    layer.write_text(json.dumps(compose_layer.layer(topology, served, counters, store_port, cores)))
-    name = f"authscale-{secrets.token_hex(4)}"
-    project = Project(engine.find(), name, layer, compose_layer.variables(topology, _count(accounts, topology), public))
-    note = reaper.note_end(project.down())
-    stack.callback(note.unlink, missing_ok=True)
-    stack.callback(project.end)
+    settings = variables(topology, _count(accounts, topology), public)
+    project = _project(stack, reaper, layer(topology, served, counters, store_port, cores), settings)
 
-    def start(found: dict[str, Any], component: partial[Component]) -> Container:
-        each = Container(project.engine, found, component, logs)
-        stack.callback(each.keep_log)
-        started.running.append(each)
-        quota = quota_of(each.component.kind, topology.every_option)
-        if quota:
-            each.give(quota)
-        return each
+    def serve(service: str, describe: Describe) -> None:
+        """Take the containers of a service that was started for parts of the topology, and wait for each."""
+        parts = [Container(project.engine, found, describe, logs) for found in project.containers(service)]
+        for each in parts:
+            stack.callback(each.keep_log)
+            started.running.append(each)
+            if quota := quota_of(each.component.kind, topology.every_option):
+                each.give(quota)
+        for each in parts:
+            each.wait_ready()
 
     started.backing = Backing((), {})
-    if served is None:
-        project.up("seed")
-    else:
-        project.up("seed", served.service)
-        start(project.containers(served.service)[0], partial(_store, served, store_port)).wait_ready()
-        started.backing = _prepared(project, served, store_port)
+    project.up("seed", *([served.service] if served else []))
+    if served:
+        serve(served.service, partial(_store, served, store_port))
+        started.backing = _backing(served, store_port, project)
     project.wait_done("seed")
     project.up("--scale", f"replica={topology.replicas}", "replica")
-    replicas = project.containers("replica")
-    for each in [start(found, partial(_replica)) for found in replicas]:
-        each.wait_ready()
-    project.up("balancer")
+    serve("replica", _replica)
+    # the balancer last: a replica that is still starting would be marked down
     made = balancing(public, counters, partial(project.containers, "replica"), topology.replicas)
     started.put_before(made)
-    start(project.containers("balancer")[0], partial(_same, made.component)).wait_ready()
+    project.up("balancer")
+    serve("balancer", lambda _found: made.component)
     for part in started.running:
         if part.group:
             part.group.limit()  # not before: starting is not what is measured
 
 
-def _prepared(project: Project, served: ServedStore, port: int) -> Backing:
-    for service in served.prepared_by:
-        project.up(service)
-        project.wait_done(service)
+def _project(
+    stack: contextlib.ExitStack, reaper: Reaper, laid: Mapping[str, Any], settings: Mapping[str, str]
+) -> Project:
+    """A project of its own; all of it is gone when `stack` has unwound, or, should that fail, the reaper has run."""
+    folder = reaper.folder / f"topology-{secrets.token_hex(4)}"
+    folder.mkdir()
+    file = folder / "layer.json"
+    file.write_text(json.dumps(laid))
+    name = f"authscale-{secrets.token_hex(4)}"
+    # marked, so that the reaper ends a Compose that still makes containers before it takes them away
+    project = Project(engine.find(), name, file, {**settings, **reaper.environment})
+    note = reaper.note_end(project.down())
+
+    def end() -> None:
+        project.end()
+        note.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    stack.callback(end)
+    return project
+
+
+def _backing(served: ServedStore, port: int, project: Project) -> Backing:
     counters = over_lives(partial(served.counters, port, served.secret(project)))
     return Backing((), {}, counters, lives={served.service: counters})
 
@@ -142,13 +154,9 @@ def _store(served: ServedStore, port: int, _found: dict[str, Any]) -> Component:
 
 def _replica(found: dict[str, Any]) -> Component:
     """Its port on loopback is the engine's to choose, and another after each start."""
-    port = int(found["NetworkSettings"]["Ports"][f"{compose_layer.REPLICA_PORT}/tcp"][0]["HostPort"])
+    port = int(found["NetworkSettings"]["Ports"][f"{REPLICA_PORT}/tcp"][0]["HostPort"])
     probe = partial(http_ok, LOOPBACK, port, "/healthz")
     return Component(f"replica-{number(found) - 1}", "replica", (), port, probe, start_timeout_s=_START_S)
-
-
-def _same(component: Component, _found: dict[str, Any]) -> Component:
-    return component
 
 
 def _count(accounts: Accounts, topology: Topology) -> int:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg
-
 from topology.backing import StoreCounters
 from topology.components import memcached, postgres, valkey
-from topology.engine import Project
+from topology.compose.engine import Project
 from topology.ports import LOOPBACK
 from topology.probes import resp_ping
 
 _PASSWORD = "/password/postgres"  # noqa: S105 - the name of a file
-_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,6 @@ class ServedStore:
         answers: whether the server at a port of loopback serves; raises OSError.
         counters: given a port and the secret, what reads the counters of a server that has just started.
         secret: what reading them takes; empty where it takes nothing. Raises ComponentError.
-        prepared_by: services that prepare the server and end.
 
     """
 
@@ -36,12 +32,6 @@ class ServedStore:
     answers: Callable[[int], bool]
     counters: Callable[[int, str], Callable[[], StoreCounters]]
     secret: Callable[[Project], str] = lambda _project: ""
-    prepared_by: tuple[str, ...] = ()
-
-
-def _postgres_answers(port: int) -> bool:
-    asked = f"host={LOOPBACK} port={port} dbname=postgres connect_timeout={_TIMEOUT_S}"
-    return psycopg.pq.PGconn.ping(asked.encode()) == psycopg.pq.Ping.OK
 
 
 def _password(project: Project) -> str:
@@ -53,9 +43,7 @@ STORES = {
     "redis": ServedStore(
         "valkey", 6379, lambda port: resp_ping(LOOPBACK, port), lambda port, _secret: valkey.Counters(port)
     ),
-    "postgres": ServedStore(
-        "postgres", 5432, _postgres_answers, postgres.Counters, _password, prepared_by=("postgres-role",)
-    ),
+    "postgres": ServedStore("postgres", 5432, postgres.answers, postgres.Counters, _password),
     "memcached": ServedStore(
         "memcached", 11211, memcached.answers, lambda port, _secret: memcached.Counters(port)
     ),

@@ -1,0 +1,1 @@
+"""The compose launcher: topologies as containers of docker-compose.yml."""
