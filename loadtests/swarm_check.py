@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import secrets
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -35,6 +34,7 @@ CASES = {"token": ("token", "memory"), "session": ("session", "redis")}
 """Scheme and store; the token's keeps none, so that none is asked."""
 IMAGES = {"replica": "authscale:0.1.0", "load": "authscale-load:0.1.0"}
 _STEADY_S = 3.0
+_SAMPLES = "/tmp/samples.parquet"  # noqa: S108 - of a container of its own
 _STARTING_S, _STOP_S, _BUILD_S = 60.0, 30, 1800
 _POLL_S = 0.2
 
@@ -167,18 +167,25 @@ class _Load:
     """The users, in a container of the stack's own network; a context manager that leaves none."""
 
     def __init__(self, stack: Stack, arguments: argparse.Namespace) -> None:
-        self._name = f"{stack.name}-load"
-        self._users = arguments.users
-        docker(
-            "run", "--detach", "--name", self._name, "--network", f"{stack.name}_front",
-            "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--env", "GEVENT_BACKEND=select",
-            IMAGES["load"], "python", "-m", "locust", "-f", "loadtests/scenarios/counter.py", "--headless", "--only-summary",
-            "--host", "http://balancer:8080", "--users", str(arguments.users), "--spawn-rate", str(arguments.users),
-            "--rate", str(arguments.rate), "--accounts", str(arguments.accounts), "--samples", "/tmp/samples.parquet",
-            "--stop-timeout", "10", "--exit-code-on-error", "0",
-        )  # fmt: skip
+        self._name, self._network = f"{stack.name}-load", f"{stack.name}_front"
+        users = str(arguments.users)
+        self._argv = (
+            *("python", "-m", "locust", "-f", "loadtests/scenarios/counter.py", "--headless", "--only-summary"),
+            *("--host", "http://balancer:8080", "--users", users, "--spawn-rate", users),
+            *("--rate", str(arguments.rate), "--accounts", str(arguments.accounts), "--samples", _SAMPLES),
+            *("--stop-timeout", "10", "--exit-code-on-error", "0"),
+        )
 
-    def __enter__(self) -> _Load:
+    def __enter__(self) -> Self:
+        """Start it; its users sign in."""
+        hardened = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--env", "GEVENT_BACKEND=select")
+        try:
+            docker(
+                "run", "--detach", "--name", self._name, "--network", self._network, *hardened, IMAGES["load"], *self._argv
+            )
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,7 +205,7 @@ class _Load:
         if not self._runs():
             raise ComponentError(f"the load died; its last log lines:\n  {self._log()[-600:]}")
         docker("stop", "--time", str(_STOP_S), self._name)
-        docker("cp", f"{self._name}:/tmp/samples.parquet", str(folder / "samples.parquet"))
+        docker("cp", f"{self._name}:{_SAMPLES}", str(folder / "samples.parquet"))
         return folder / "samples.parquet"
 
     def _runs(self) -> bool:

@@ -22,8 +22,10 @@ ROLES = ("replicas", "backing", "load")
 _POOL = ("--default-addr-pool", "198.19.128.0/17", "--default-addr-pool-mask-length", "24")
 
 
-def docker(*arguments: str, within_s: int = _DO_S, environment: Mapping[str, str] | None = None) -> str:
-    """What `docker` says. Raises ComponentError, with its last lines."""
+def docker(
+    *arguments: str, within_s: int = _DO_S, environment: Mapping[str, str] | None = None, both: bool = False
+) -> str:
+    """What `docker` says, its complaints with it if `both`. Raises ComponentError, with its last lines."""
     what = f"`docker {' '.join(arguments[:3])}`"
     try:
         done = subprocess.run(
@@ -37,7 +39,7 @@ def docker(*arguments: str, within_s: int = _DO_S, environment: Mapping[str, str
     if done.returncode != 0:
         said = "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
         raise ComponentError(f"{what} failed; its last lines:\n  {said}")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 @contextlib.contextmanager
