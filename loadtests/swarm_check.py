@@ -79,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; each failure is one line."""
     arguments = _parser().parse_args(argv)
     try:
-        _build(arguments.network)
         with engine.one_node():
+            _build(arguments.network)
             found = [_checked(case, arguments) for case in arguments.cases]
     except BinaryError as error:
         return _fail(str(error), 2)

@@ -153,7 +153,7 @@ def test_swarm_and_kubernetes_run_the_same_load(load: dict[str, Any]) -> None:
 
 
 def test_the_experiments_systems_are_those_that_are_deployed(swarm: dict[str, Any], load: dict[str, Any]) -> None:
-    target = tomllib.loads((ROOT / "deploy/kubernetes/load/experiment.toml").read_text())["target"]
+    target = tomllib.loads((ROOT / "deploy/kubernetes/load/cluster.toml").read_text())["target"]
     names = {system["name"] for system in target["systems"]}
     assert names == {folder.name for folder in (ROOT / "deploy/systems").iterdir()}
     (alias,) = swarm["services"]["balancer"]["networks"]["front"]["aliases"]

@@ -74,7 +74,8 @@ def _state() -> str:
     try:
         said = docker("info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}").split()
     except ComponentError as error:
-        raise BinaryError(f"no container engine answers: start it, or {_INSTALL}\n  {error}") from error
+        why = str(error).splitlines()[-1].strip()
+        raise BinaryError(f"no container engine answers (docker: {why}): start it, or {_INSTALL}") from error
     if said not in (["inactive", "false"], ["active", "true"]):
         raise BinaryError(f"this engine is in a swarm that it cannot steer ({' '.join(said)}): ask at a manager")
     return said[0]
