@@ -139,15 +139,16 @@ def test_the_load_is_kept_away_from_the_servers(swarm: dict[str, Any], load: dic
 def test_as_many_workers_join_as_the_master_waits_for(load: dict[str, Any]) -> None:
     services = load["services"]
     assert services["worker"]["deploy"]["replicas"] == services["master"]["environment"]["WORKERS"] == "${WORKERS:-4}"
-    assert "--master-host master" in services["worker"]["command"][-1]
+    assert "--master-host load-master" in services["worker"]["command"][-1]
+    assert services["master"]["networks"]["load"] == {"aliases": ["load-master"]}
 
 
 def test_swarm_and_kubernetes_run_the_same_load(load: dict[str, Any]) -> None:
     for service, file in (("master", "master.yaml"), ("worker", "workers.yaml")):
         job, *_ = yaml.safe_load_all((ROOT / "deploy/kubernetes/load" / file).read_text())
         (container,) = job["spec"]["template"]["spec"]["containers"]
-        words = _words(container["command"][-1].replace("load-master", "master").replace("/results", "/tmp/results"))
-        assert words == _words(load["services"][service]["command"][-1].replace("$$", "$"))
+        words = _words(container["command"][-1].replace("/results", "/tmp/results"))
+        assert words == _words(load["services"][service]["command"][-1].replace("$$", "$").replace("/tmp/tmp", "/tmp"))
         given = {each["name"]: each["value"] for each in container["env"]}
         assert set(given) == set(load["services"][service]["environment"])
 
