@@ -1,8 +1,8 @@
 """`make swarm-check`: does a rolling update on a swarm lose a request? `docker stack deploy`, load, update, count.
 
-For token, and for session on Redis: the stack is deployed under a name of its own and reaches its replicas; users of the
-scenario `counter` (reads, changes, and a ledger of what was acknowledged) send at a steady rate through the balancer; every
-replica is replaced meanwhile; and what became of each request is counted from the users' own samples.
+For token, and for session on Redis: the stack is deployed under a name of its own and reaches its replicas; users of
+the scenario `counter` (reads, changes, and a ledger of what was acknowledged) send at a steady rate through the
+balancer; every replica is replaced meanwhile; and what became of each request is counted from the users' own samples.
 
 Exit status: 0 nothing was lost; 1 something was, or could not be measured; 2 bad input.
 """
@@ -127,7 +127,9 @@ def table(found: list[Found]) -> str:
     rows = [head]
     for each in found:
         counted = (each.replicas, each.sent, each.during_update, each.failed, each.refused, each.outdated)
-        rows.append((each.case, *map(str, counted), str(each.users_signed_out), str(each.replaced), f"{each.update_s:.0f} s"))
+        rows.append(
+            (each.case, *map(str, counted), str(each.users_signed_out), str(each.replaced), f"{each.update_s:.0f} s")
+        )
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     for each in found:
@@ -143,15 +145,19 @@ def _checked(case: str, arguments: argparse.Namespace) -> Found:
     scheme, store = CASES[case]
     name = f"authscale-check-{secrets.token_hex(3)}"
     environment = {
-        **{"AUTH_SCHEME": scheme, "STORE": store, "REPLICAS": str(arguments.replicas), "HEALTH_INTERVAL": "1s"},
-        **{"ACCOUNTS": str(arguments.accounts), "UPDATE_ORDER": arguments.order},
+        "AUTH_SCHEME": scheme,
+        "STORE": store,
+        "REPLICAS": str(arguments.replicas),
+        "ACCOUNTS": str(arguments.accounts),
+        "UPDATE_ORDER": arguments.order,
+        "HEALTH_INTERVAL": "1s",  # a swarm waits for it with each replica
     }
     say = _speaker(case)
     say(f"deploying {name}")
     with Stack(name, environment) as stack, tempfile.TemporaryDirectory() as folder:
         for service, count in (("valkey", 1), ("replica", arguments.replicas), ("balancer", 1)):
             stack.wait_for(service, count)
-        say(f"{arguments.replicas} of {arguments.replicas} replicas; {arguments.rate:g} requests/s of {arguments.users} users")
+        say(f"{arguments.replicas} replicas serve; {arguments.rate:g} requests/s of {arguments.users} users")
         with _Load(stack, arguments) as load:
             load.wait_until_steady()
             say("updating")
@@ -181,7 +187,15 @@ class _Load:
         hardened = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--env", "GEVENT_BACKEND=select")
         try:
             docker(
-                "run", "--detach", "--name", self._name, "--network", self._network, *hardened, IMAGES["load"], *self._argv
+                "run",
+                "--detach",
+                "--name",
+                self._name,
+                "--network",
+                self._network,
+                *hardened,
+                IMAGES["load"],
+                *self._argv,
             )
         except BaseException:
             self.__exit__()
@@ -221,9 +235,13 @@ def _build(network: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.swarm_check", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.swarm_check", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--cases", type=_cases, default=list(CASES), help=f"comma-separated: {', '.join(CASES)} (all)")
-    parser.add_argument("--replicas", type=int, default=4, choices=range(1, 65), metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--replicas", type=int, default=4, choices=range(1, 65), metavar="N", help="default: %(default)s"
+    )
     parser.add_argument("--rate", type=float, default=200, help="requests per second (default: %(default)s)")
     parser.add_argument("--users", type=int, default=40, help="default: %(default)s")
     parser.add_argument("--accounts", type=int, default=1000, help="default: %(default)s")

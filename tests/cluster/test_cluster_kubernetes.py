@@ -1,4 +1,4 @@
-"""deploy/kubernetes and deploy/systems: what the API takes, what they must never lose, and that they agree with Compose."""
+"""deploy/kubernetes and deploy/systems: that the API takes them, what must not go, that they agree with Compose."""
 
 import copy
 import importlib.metadata
@@ -79,7 +79,9 @@ def test_the_api_refuses_what_is_misspelt_or_of_another_kind() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_kustomization_lists_what_is_there_and_nothing_else(folder: Path) -> None:
     listed = kustomization(folder)
-    generated = [file for each in listed["configMapGenerator"] for file in (*each.get("files", ()), *each.get("envs", ()))]
+    generated = [
+        file for each in listed["configMapGenerator"] for file in (*each.get("files", ()), *each.get("envs", ()))
+    ]
     inside = [name for name in listed["resources"] if not name.startswith("..")]
     there = {path.name for path in folder.iterdir() if path.is_file()} - {"kustomization.yaml"}
     assert sorted([*inside, *generated]) == sorted(there)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,12 @@ def rows(*planted: dict[str, Any]) -> list[dict[str, Any]]:
     """Two users who sign in and are answered by two replicas for 30 s, and the planted ones."""
     login = [{"phase": LOGIN, "user": user, "started_ns": 0, "ended_ns": S} for user in (0, 1)]
     reads = [
-        {"user": second % 2, "replica": f"replica-{1 + second % 2}", "started_ns": second * S, "ended_ns": second * S + S}
+        {
+            "user": second % 2,
+            "replica": f"replica-{1 + second % 2}",
+            "started_ns": second * S,
+            "ended_ns": second * S + S,
+        }
         for second in range(1, 30)
     ]
     return [*login, *reads, *planted]
@@ -71,11 +77,11 @@ def test_one_request_that_was_lost_is_found(planted: dict[str, Any], field: str,
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
-        (Update(40 * S, 50 * S, "completed", frozenset("ab"), frozenset("cd")), "0 requests fell in the update"),
-        (Update(10 * S, 20 * S, "completed", frozenset("ab"), frozenset("bc")), "1 of 2 replicas were replaced"),
-        (Update(10 * S, 20 * S, "rollback_completed", frozenset("ab"), frozenset("cd")), "the update ended as rollback_completed"),
+        (replace(UPDATE, began_ns=40 * S, ended_ns=50 * S), "0 requests fell in the update"),
+        (replace(UPDATE, after=frozenset("bc")), "1 of 2 replicas were replaced"),
+        (replace(UPDATE, state="rollback_completed"), "the update ended as rollback_completed"),
     ],
-)  # fmt: skip
+)
 def test_an_update_that_was_none_shows_nothing(update: Update, reason: str, tmp_path: Path) -> None:
     found = swarm_check.read(made(tmp_path / "s.parquet", rows()), "token", REPLICAS, update)
     assert found.reasons == [reason]

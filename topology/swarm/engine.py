@@ -59,7 +59,9 @@ def one_node() -> Iterator[str]:
     try:
         nodes = docker("node", "ls", "--format", "{{.ID}}").split()
         if len(nodes) != 1:
-            raise BinaryError(f"this swarm has {len(nodes)} nodes, and the check is for one: docs/cluster.md has the rest")
+            raise BinaryError(
+                f"this swarm has {len(nodes)} nodes, and the check is for one: docs/cluster.md has the rest"
+            )
         with _labelled(nodes[0]):
             yield nodes[0]
     finally:

@@ -21,8 +21,11 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Update:
-    """A rolling update: began and ended at these ns of time.monotonic_ns, `state` as the swarm calls it, and the
-    tasks that served before and after it."""
+    """A rolling update.
+
+    It began and ended at these ns of time.monotonic_ns; `state` is how, as the swarm calls it; the tasks are those that
+    ran before and after it.
+    """
 
     began_ns: int
     ended_ns: int
@@ -58,7 +61,7 @@ class Stack:
         self.remove()
 
     def wait_for(self, service: str, count: int) -> None:
-        """Return once so many tasks of the service run, which with a health check are healthy. Raises ComponentError."""
+        """Return once so many tasks run, healthy where they have a health check. Raises ComponentError."""
         self._until(
             lambda: len(self.tasks(service)) == count, _START_S, f"{service} did not reach {count} replicas", service
         )
@@ -77,7 +80,9 @@ class Stack:
         docker("service", "update", "--force", "--detach", "--quiet", self._service(service))
 
         def state() -> str:
-            told = json.loads(docker("service", "inspect", "--format", "{{json .UpdateStatus}}", self._service(service)))
+            told = json.loads(
+                docker("service", "inspect", "--format", "{{json .UpdateStatus}}", self._service(service))
+            )
             return str(told["State"]) if told else ""
 
         self._until(
@@ -99,8 +104,10 @@ class Stack:
         docker("stack", "rm", self.name)
         mine = f"label=com.docker.stack.namespace={self.name}"
         self._until(
-            lambda: not docker("ps", "--all", "--quiet", "--filter", mine).split()
-            and not docker("network", "ls", "--quiet", "--filter", mine).split(),
+            lambda: (
+                not docker("ps", "--all", "--quiet", "--filter", mine).split()
+                and not docker("network", "ls", "--quiet", "--filter", mine).split()
+            ),
             _END_S,
             "the stack did not go",
         )
