@@ -70,6 +70,11 @@ def _processor(document: Document) -> Document:
     return {name: machine[name] for name in ("cpu", "cores") if name in machine}
 
 
+def _launcher(document: Document) -> Document:
+    """Return what ran the servers; before there was a choice they were processes."""
+    return {"launcher": document.get("launcher", "local")}
+
+
 def _machine(document: Document) -> Document:
     names = ("kernel", "os", "python", "governor", "quota_method", "pinning", "memory_bytes")
     machine = document.get("machine", {})
@@ -91,14 +96,24 @@ def _binaries(document: Document) -> Document:
     return {f"binary {name}": each.get("version") for name, each in binaries.items()}
 
 
+def _containers(document: Document) -> Document:
+    """Return the engine and the images, of which the digest is the registry's, and the id this machine's."""
+    software = document.get("software", {})
+    found = {name: software[key] for name, key in (("container engine", "engine"),) if key in software}
+    images = software.get("images", {})
+    return found | {f"image {name}": f"{each['name']} {each['digest'] or each['id']}" for name, each in images.items()}
+
+
 _RULES: tuple[tuple[Rule, Callable[[Document], Document]], ...] = (
     ("refuse", _load),
     ("refuse", _settings),
     ("counts only", _processor),
+    ("counts only", _launcher),
     ("warn", _machine),
     ("warn", _revision),
     ("warn", _packages),
     ("warn", _binaries),
+    ("warn", _containers),
 )
 
 

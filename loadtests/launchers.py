@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -76,5 +77,7 @@ def _of_containers(experiment: Experiment) -> dict[str, Any]:
     except SpecError as error:
         raise SetupError(str(error)) from error
     found = engine.find()
+    sys.stdout.write("making the images ready, which takes minutes the first time\n")
+    sys.stdout.flush()
     used = images.made_ready(found, [cell.topology for cell in experiment.cells])
     return {**provenance.software(()), **found.as_dict(), "images": used}

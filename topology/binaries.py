@@ -66,7 +66,7 @@ _WANTED = {
         ("memcached",),
         None,
         "",
-        "install your system's memcached package (apt install memcached), or use the compose route",
+        "install your system's memcached package (apt install memcached), or run it in a container: make compose-bench",
     ),
     "chromium": _Wanted(
         "AUTHSCALE_CHROMIUM",

@@ -151,7 +151,7 @@ def _start_all(
     made = balancing(topology.balancer, front)
     started.put_before(made)
     start(made.component).wait_ready()
-    _limit(started)
+    started.limit()
 
 
 def _serve_links(links: Links, start: Callable[[Component], RunningComponent]) -> Mapping[str, str]:
@@ -160,12 +160,6 @@ def _serve_links(links: Links, start: Callable[[Component], RunningComponent]) -
         each.wait_ready()
     links.tune()
     return links.urls
-
-
-def _limit(started: RunningTopology) -> None:
-    for each in started.running:
-        if each.group:
-            each.group.limit()  # not before: starting is not what is measured
 
 
 def _more_ports(promised: list[int], count: int) -> list[int]:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from topology.components.component import Component
 from topology.cpu import Usage
-from topology.quota import Quota, Throttling
+from topology.quota import Throttling
 
 
 class PartGroup(Protocol):
     """The control group in which a part has a quota of CPU."""
 
-    quota: Quota
-
-    @property
-    def folder(self) -> Path:
-        """Where the kernel's files of it are."""
-
     def limit(self) -> None:
         """Let the quota hold from now on."""
 
     def known(self) -> Throttling:
-        """What the kernel counted of all its incarnations. Raises OSError."""
+        """What the kernel counted of all its incarnations."""
 
 
 class Part(Protocol):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,18 @@ _POLL_S = 0.01
 
 class ComponentError(RuntimeError):
     """A component did not start, or died; the message has its last log lines."""
+
+
+def wait_for_probe(component: Component, check: Callable[[], None], last_lines: Callable[[], str]) -> None:
+    """Return once the component answers. Raises ComponentError when the time is up, and what `check` raises."""
+    deadline = time.monotonic() + component.start_timeout_s
+    while time.monotonic() < deadline:
+        check()
+        with contextlib.suppress(OSError):
+            if component.probe():
+                return
+        time.sleep(_POLL_S)
+    raise ComponentError(f"{component.name} was not ready within {component.start_timeout_s:.0f} s{last_lines()}")
 
 
 class RunningComponent:
@@ -77,16 +90,7 @@ class RunningComponent:
             ComponentError: when it ends first or the time is up.
 
         """
-        deadline = time.monotonic() + self.component.start_timeout_s
-        while time.monotonic() < deadline:
-            self.check()
-            with contextlib.suppress(OSError):
-                if self.component.probe():
-                    return
-            time.sleep(_POLL_S)
-        raise ComponentError(
-            f"{self.component.name} was not ready within {self.component.start_timeout_s:.0f} s{self.last_lines()}"
-        )
+        wait_for_probe(self.component, self.check, self.last_lines)
 
     def check(self) -> None:
         """Raise ComponentError if it has ended."""

@@ -105,6 +105,12 @@ class RunningTopology:
         """CPU and memory per component; CPU of all its incarnations, and no memory while it is down."""
         return {each.component.name: each.usage() for each in self.running}
 
+    def limit(self) -> None:
+        """Let every quota hold from now on: starting is not what is measured. Raises OSError or ComponentError."""
+        for each in self.running:
+            if each.group:
+                each.group.limit()
+
     def throttling(self) -> dict[str, Throttling]:
         """What the kernel counted of each component that has a quota."""
         return {each.component.name: each.group.known() for each in self.running if each.group}

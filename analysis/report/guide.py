@@ -127,6 +127,10 @@ _LAG = (
     "A store that lags is as late as one machine makes it: between machines the copies are further behind, and more "
     "requests meet one that does not know the session yet."
 )
+_CONTAINERS = (
+    "Servers ran in containers: every request passed the engine's own proxy of a published port and a virtual network, "
+    "so these times compare with those of other runs in containers alone."
+)
 _LOAD = (
     "Connections are kept alive and the endpoint does almost no work, which makes authentication a larger share of a "
     "request than in most applications."
@@ -145,4 +149,5 @@ def limits(run: Run) -> tuple[str, ...]:
     secured = [cell.options.get("tls") == "on" for cell in run.cells]
     wire = _ALL_TLS if all(secured) else _SOME_TLS if any(secured) else _PLAIN
     late = (_LAG,) if any(cell.lags for cell in run.cells) else ()
-    return (*_MACHINE, wire, *late, _LOAD)
+    contained = (_CONTAINERS,) if run.document.get("launcher") == "compose" else ()
+    return (*_MACHINE, *contained, wire, *late, _LOAD)

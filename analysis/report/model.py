@@ -276,6 +276,10 @@ def _machine(document: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "authscale revision", f"{software.get('git_revision')}{dirty}"
     for name, binary in software.get("binaries", {}).items():
         yield name, f"{binary.get('version')} ({binary.get('source')})"
+    if "engine" in software:
+        yield "servers", f"in containers: engine {software['engine']}, Compose {software['compose']}"
+    for name, image in software.get("images", {}).items():
+        yield f"image of {name}", f"{image['name']} ({image['digest'] or image['id']})"
     packages = software.get("packages", {})
     if packages:
         yield "packages", ", ".join(f"{name} {version}" for name, version in packages.items())

@@ -102,6 +102,22 @@ def test_the_exit_status_is_the_gravest_outcome(two: Callable[..., list[str]], d
     assert compare_runs.main([*two(slower=1.5), "--thresholds", demand]) == status
 
 
+def test_processes_and_containers_are_compared_on_counts_alone(two: Callable[..., list[str]], tmp_path: Path):
+    def in_containers(document: dict[str, Any]) -> None:
+        images = {"balancer": {"name": "haproxy:3.2", "id": "sha256:1", "digest": None}}
+        document["launcher"] = "compose"
+        document["software"] |= {"engine": "24.0.7", "compose": "2.26.1", "images": images}
+
+    assert compare_runs.main(two(in_containers, slower=1.5)) == 0
+    found = json.loads((tmp_path / "compare" / "compare.json").read_text())
+    told = {each["what"]: (each["rule"], each["a"], each["b"]) for each in found["changes"]}
+    assert told["launcher"] == ("counts only", "local", "compose")
+    assert told["image balancer"] == ("warn", "not recorded", "haproxy:3.2 sha256:1")
+    assert told["container engine"] == ("warn", "not recorded", "24.0.7")
+    assert found["timed"] == []
+    assert {each["verdict"] for each in found["counted"]} == {"equal"}
+
+
 def test_another_load_is_refused_unless_forced(two: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]):
     arguments = two(lambda document: document["load"].update(rate_rps=300))
     assert compare_runs.main(arguments) == 2

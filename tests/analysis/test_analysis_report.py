@@ -119,6 +119,23 @@ def test_a_run_of_one_scheme_still_gets_a_report(build_run: Callable[..., Path],
     assert "compares nothing" in (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_run_in_containers_says_so(build_run: Callable[..., Path]) -> None:
+    folder = build_run(series=(("control", "none"),), blocks=2)
+    document = json.loads((folder / "run.json").read_text())
+    image = {"name": "haproxy:3.2", "id": "sha256:1", "digest": "haproxy@sha256:2"}
+    document["launcher"] = "compose"
+    document["software"] |= {"engine": "24.0.7", "compose": "2.26.1", "images": {"balancer": image}}
+    (folder / "run.json").write_text(json.dumps(document))
+    assert main(["--run", str(folder), "--quiet"]) == 0
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    for said in (
+        "in containers: engine 24.0.7, Compose 2.26.1",
+        "haproxy:3.2 (haproxy@sha256:2)",
+        "Servers ran in containers",
+    ):
+        assert said in page
+
+
 def test_names_from_a_run_cannot_become_markup(build_run: Callable[..., Path]) -> None:
     folder = build_run(blocks=2)
     document = json.loads((folder / "run.json").read_text(encoding="utf-8"))

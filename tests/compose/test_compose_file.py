@@ -1,218 +1,138 @@
-"""docker-compose.yml and the Dockerfile: what they must never lose, and that they run what the local launcher runs."""
+"""docker-compose.yml: what it must never lose, and that it runs what the local launcher runs. No engine is needed."""
 
-import ast
 import importlib.metadata
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from servers import schemes
 from servers.seed import main as seed
 from topology import binaries
-from topology.components import haproxy
-from topology.components.replica import replica
-from topology.components.valkey import valkey
-from topology.ports import LOOPBACK
+from topology.components import haproxy, memcached, postgres, valkey
+from topology.compose.layer import layer, variables
+from topology.compose.stores import STORES
 from topology.spec import MAX_REPLICAS, Topology
 
 ROOT = Path(__file__).parents[2]
 OURS = "authscale"
 PORT = 8000
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container of its own
-COMPOSE_TOOLS = (("docker", "compose"), ("docker-compose",))
+OTHERS = {"balancer", "valkey", "postgres", "memcached"}
+CONFIG = ROOT / "deploy/kubernetes/haproxy.cfg"
 
 
-@pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    found: dict[str, Any] = document["services"]
-    return found
+def test_one_service_scales_and_every_store_has_one(files: dict[str, Any]) -> None:
+    assert set(files["services"]) == {"seed", "replica", *OTHERS}
+    assert {each.service for each in STORES.values()} == OTHERS - {"balancer"}
+    # a fixed name or a published port is one for all
+    assert not {"container_name", "hostname", "ports"} & set(files["services"]["replica"])
+    assert "REPLICA_NAME" not in files["services"]["replica"]["environment"]
 
 
-@pytest.fixture(scope="module")
-def dockerfile() -> str:
-    """Without comments, and with its continued lines joined."""
-    lines = (ROOT / "Dockerfile").read_text().splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("#")).replace("\\\n", "")
+def test_profiles_choose_the_store(files: dict[str, Any]) -> None:
+    chosen = {name: each.get("profiles") for name, each in files["services"].items() if each.get("profiles")}
+    assert chosen == {"postgres": ["postgres"], "memcached": ["memcached"]}
 
 
-@pytest.fixture(scope="module")
-def balancer_config() -> str:
-    return (ROOT / "topology/haproxy-compose.cfg").read_text()
+def test_the_balancer_alone_is_published_and_on_loopback(files: dict[str, Any], ports: Any) -> None:
+    found = {name: ports(each) for name, each in files["services"].items() if ports(each)}
+    assert found == {"balancer": [("127.0.0.1", "8080", 8080)]}
+    assert not any("network_mode" in each for name, each in files["services"].items() if name != "seed")
 
 
-def test_the_twins_and_what_they_need_are_there(services: dict[str, Any]) -> None:
-    assert set(services) == {"seed", "session", "token", "valkey", "balancer"}
-    for twin in ("session", "token"):
-        assert services[twin]["environment"]["AUTH_SCHEME"] == twin
+def test_another_address_and_port_are_had_by_asking(configured: Any, ports: Any) -> None:
+    asked = configured(BIND="192.0.2.7", PORT="9000")
+    assert ports(asked["services"]["balancer"]) == [("192.0.2.7", "9000", 8080)]
 
 
-def test_ports_are_published_on_loopback_alone(services: dict[str, Any]) -> None:
-    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"balancer"}, "a published port or two services for one keep --scale from working"
-    assert len(published["balancer"]) == 2
-    assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-\d+\}:\d+", port) for port in published["balancer"])
-    assert not any("network_mode" in service for name, service in services.items() if name != "seed")
+def test_stores_are_cut_off_from_clients_and_from_the_world(files: dict[str, Any]) -> None:
+    assert files["networks"]["back"]["internal"] is True
+    for name in OTHERS - {"balancer"}:
+        assert set(files["services"][name]["networks"]) == {"back"}
+    assert set(files["services"]["balancer"]["networks"]) == {"front"}
 
 
-def test_what_scales_has_no_fixed_name(services: dict[str, Any]) -> None:
-    for twin in ("session", "token"):
-        assert not {"container_name", "hostname", "ports"} & set(services[twin])
-        assert "REPLICA_NAME" not in services[twin]["environment"]
+def test_each_service_can_be_held_to_a_share_of_cpu(configured: Any) -> None:
+    asked = configured(REPLICA_CPUS="0.25", STORE_CPUS="0.5", BALANCER_CPUS="0.75")["services"]
+    stores = dict.fromkeys(OTHERS - {"balancer"}, 0.5)
+    limits = {name: each["cpus"] for name, each in asked.items() if name != "seed"}
+    assert limits == {"replica": 0.25, "balancer": 0.75, **stores}
 
 
-def test_replicas_can_only_read_the_seeded_volume(services: dict[str, Any]) -> None:
-    for twin in ("session", "token"):
-        assert services[twin]["volumes"] == ["seed:/seed:ro"]
-        assert services[twin]["read_only"] is True
-        assert services[twin]["depends_on"]["seed"] == {"condition": "service_completed_successfully"}
+def test_replicas_and_the_seeder_can_write_nothing_but_what_is_seeded(files: dict[str, Any]) -> None:
+    for name in ("seed", "replica"):
+        service = files["services"][name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    mounts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["replica"]["volumes"]
+    assert mounts == ["seed:/seed:ro", "password:/password:ro"]
+    assert files["services"]["replica"]["depends_on"]["seed"]["condition"] == "service_completed_successfully"
 
 
-def test_no_secret_stands_in_a_file(services: dict[str, Any], dockerfile: str) -> None:
-    for service in services.values():
-        for name, value in service.get("environment", {}).items():
-            secret = re.search("SECRET|PASSWORD|KEY|TOKEN", name)
-            assert not secret or (name.endswith("_FILE") and value.startswith("/seed/"))
-    instructions = re.findall(r"^(ENV|ARG) (.*)$", dockerfile, re.MULTILINE)
-    assert not [value for _, value in instructions if re.search("SECRET|PASSWORD|KEY|TOKEN", value)]
+def test_no_secret_stands_in_a_file(files: dict[str, Any]) -> None:
+    for service in files["services"].values():
+        for name, value in (service.get("environment") or {}).items():
+            secret = re.search("SECRET|PASSWORD|KEY", name)
+            assert not secret or (name.endswith("_FILE") and re.match("/(seed|password)/", value)), name
 
 
-def test_images_are_pinned_to_a_version(services: dict[str, Any], dockerfile: str) -> None:
-    images = [service["image"] for service in services.values()] + re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
-    assert all(re.fullmatch(r"[a-z/]+:\d+(\.\d+)*(-[a-z]+)?", image) for image in images), images
-    ours = {image for image in images if image.startswith(f"{OURS}:")}
-    assert ours == {f"{OURS}:{importlib.metadata.version(OURS)}"}
+def test_images_are_pinned_to_a_version_each_in_one_place(files: dict[str, Any]) -> None:
+    images = {name: each["image"] for name, each in files["services"].items()}
+    assert all(re.fullmatch(r"[a-z/]+:\d+(\.\d+)*(-[a-z]+)?", image) for image in images.values()), images
+    assert images["seed"] == images["replica"] == f"{OURS}:{importlib.metadata.version(OURS)}"
+    text = "".join((ROOT / name).read_text() for name in ("docker-compose.yml", "docker-compose.override.yml"))
+    assert all(text.count(image) == 1 for image in images.values())
+    # other files that name one of these images must name the same version
+    for file in (path for path in (ROOT / "deploy").rglob("*") if path.is_file()):
+        for name, tag in re.findall(r"([\w./-]+):([\w.-]+)", file.read_text()):
+            known = [image for image in images.values() if image.split(":")[0] == name]
+            assert not known or f"{name}:{tag}" == known[0], file
 
 
-def test_a_container_runs_the_argv_of_a_local_replica(dockerfile: str) -> None:
-    local = replica("replica-0", PORT, threads=Topology("token", "none", 1).threads, settings={})
-    in_container = {sys.executable: "python", LOOPBACK: EVERYWHERE}
-    assert _exec_form("CMD", dockerfile) == [in_container.get(word, word) for word in local.argv]
-    for name in ("PYTHONUNBUFFERED", "PYTHONHASHSEED"):
-        assert f"{name}={local.env[name]}" in dockerfile
+def test_stores_are_started_as_the_local_ones(files: dict[str, Any]) -> None:
+    local = valkey.valkey("valkey", PORT, "/data").argv
+    _same_options(("--save", "--appendonly", "--maxmemory-policy"), local, files["services"]["valkey"]["command"])
+    most = 66 * MAX_REPLICAS + 10
+    local = postgres.postgres("postgres", Path("postgres"), PORT, Path("data"), None, most).argv
+    options = [word for word in local if "=" in word]
+    assert len(options) == 4
+    command = files["services"]["postgres"]["command"]
+    assert set(options) - {f"max_connections={most}"} <= set(command)
+    (connections,) = [int(word.split("=")[1]) for word in command if word.startswith("max_connections=")]
+    assert connections >= most
+    local = memcached.memcached("memcached", PORT, 4200).argv
+    _same_options(("-m", "-c", "-U"), local, files["services"]["memcached"]["command"])
 
 
-def test_a_container_does_not_run_as_root(dockerfile: str) -> None:
-    assert re.findall(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE) == [("10001", "10001")]
-    assert dockerfile.index("\nUSER") < dockerfile.index("\nCMD")
+def _same_options(options: tuple[str, ...], local: tuple[str, ...], ours: list[str]) -> None:
+    for option in options:
+        assert ours[ours.index(option) + 1] == local[local.index(option) + 1], option
 
 
-def test_the_health_check_asks_healthz(dockerfile: str) -> None:
-    program = _exec_form("HEALTHCHECK", dockerfile)[-1]
-    compile(program, "HEALTHCHECK", "exec")
-    assert "GET /healthz HTTP/1.1\\r\\n" in program
-
-
-def test_the_replica_is_named_after_its_container_unless_it_has_a_name(dockerfile: str) -> None:
-    entry = [*_exec_form("ENTRYPOINT", dockerfile), "env"]
-    for given, name in (({}, "c0ffee"), ({"REPLICA_NAME": "replica-3"}, "replica-3")):
-        said = _output(entry, {"PATH": os.environ["PATH"], "HOSTNAME": "c0ffee", **given})
-        assert f"REPLICA_NAME={name}" in said.splitlines()
-
-
-def test_the_image_gets_every_package_that_servers_imports(dockerfile: str) -> None:
-    found = re.search(r'names="([^"]+)"', dockerfile)
-    assert found is not None
-    installed = set(found[1].split())
-    owners = importlib.metadata.packages_distributions()
-    extra = {facts.package for facts in schemes.facts().values() if facts.package}
-    for file in (ROOT / "servers").rglob("*.py"):
-        if file.stem in extra:  # other people's ways, which are measured from a checkout
-            continue
-        for module in _imported(file) - set(sys.stdlib_module_names) - {"servers"}:
-            names = {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners[module]}
-            assert names & installed, f"{file} imports {module}: add its package to the names in the Dockerfile"
-    lock = (ROOT / "requirements.lock").read_text()
-    assert all(re.search(rf"^{name}==", lock, re.MULTILINE) for name in installed)
-
-
-def test_only_what_the_image_needs_is_sent_to_the_engine() -> None:
-    lines = (ROOT / ".dockerignore").read_text().splitlines()
-    rules = [line for line in lines if line and not line.startswith("#")]
-    assert rules[0] == "*"
-    assert {rule for rule in rules if rule.startswith("!")} == {"!requirements.lock", "!servers/"}
-
-
-def test_the_store_is_started_as_the_local_one(services: dict[str, Any]) -> None:
-    local = valkey("valkey", PORT, "/data").argv
-    command = services["valkey"]["command"]
-    for option in ("--save", "--appendonly", "--maxmemory-policy"):
-        assert command[command.index(option) + 1] == local[local.index(option) + 1]
-
-
-def test_the_balancer_is_configured_as_the_local_one(balancer_config: str, tmp_path: Path) -> None:
+def test_the_balancer_is_configured_as_the_local_one(tmp_path: Path) -> None:
     local = tmp_path / "haproxy.cfg"
     haproxy.haproxy("haproxy", PORT, {}, policy="roundrobin", config=local, admin_socket=tmp_path / "admin")
-    ours, theirs = _sections(balancer_config), _sections(local.read_text())
-    # a benchmark wants to see a refused connection, a topology that is scaled while it serves does not
-    assert ours["defaults"] == [line for line in theirs["defaults"] if line != "retries 0"]
+    ours, theirs = _sections(CONFIG.read_text()), _sections(local.read_text())
+    in_container = {"retries 0": 'retries "${BALANCER_RETRIES}"'}
+    assert set(ours["defaults"]) == {in_container.get(line, line) for line in theirs["defaults"]}
     assert "nbthread 1" in ours["global"]
-    for twin in ("session", "token"):
-        assert theirs["frontend public"][1] in ours[f"frontend {twin}"], "X-Request-Start"
-        assert "balance roundrobin" in ours[f"backend {twin}"]
-        assert f"server-template {twin}- {MAX_REPLICAS} {twin}:{PORT}" in ours[f"backend {twin}"]
-        (default,) = [line for line in ours[f"backend {twin}"] if line.startswith("default-server")]
-        assert default.startswith(theirs["backend replicas"][1])
+    assert theirs["frontend public"][1] in ours["frontend public"], "X-Request-Start"
+    assert 'balance "${BALANCER_POLICY}"' in ours["backend replicas"]
+    assert f'server-template replica- {MAX_REPLICAS} "${{REPLICAS_DNS}}":{PORT}' in ours["backend replicas"]
+    (default,) = [line for line in ours["backend replicas"] if line.startswith("default-server")]
+    assert default.startswith(theirs["backend replicas"][1])
 
 
-def test_haproxy_takes_the_configuration() -> None:
-    binary = binaries.find("haproxy").path
-    _output([binary, "-c", "-f", str(ROOT / "topology/haproxy-compose.cfg")], dict(os.environ))
-
-
-def test_the_seed_command_is_one_that_the_seeder_takes(services: dict[str, Any], tmp_path: Path) -> None:
-    command = [re.sub(r"\$\{[A-Z_]+:-(\w+)\}", r"\1", word) for word in services["seed"]["command"]]
-    assert command[:3] == ["python", "-m", "servers.seed"]
-    arguments = [word.replace("=/seed/", f"={tmp_path}/").replace("10000", "10") for word in command[3:]]
-    assert seed(arguments) == 0
-    for twin in ("session", "token"):
-        environment = services[twin]["environment"]
-        for variable in ("USERS_DB", "SECRET_FILE"):
-            assert (tmp_path / Path(environment[variable]).name).is_file()
-
-
-@pytest.mark.parametrize("tool", COMPOSE_TOOLS, ids=" ".join)
-def test_compose_takes_the_file(tool: tuple[str, ...]) -> None:
-    if shutil.which(tool[0]) is None:
-        # continuous integration installs the older tool itself
-        assert tool[0] != "docker-compose" or not os.environ.get("AUTHSCALE_CI"), "docker-compose was not installed"
-        pytest.skip(f"{tool[0]} is not installed")
-    if subprocess.run([*tool, "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"{' '.join(tool)} does not run here")
-    # no variable of the caller's shell may stand in for one of the file's
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    _output([*tool, "-f", str(ROOT / "docker-compose.yml"), "config", "-q"], environment)
-
-
-def _output(argv: list[str], environment: dict[str, str]) -> str:
+def test_haproxy_takes_the_configuration(files: dict[str, Any]) -> None:
+    argv = [binaries.find("haproxy").path, "-c", "-f", str(CONFIG)]
+    environment = {**os.environ, **files["services"]["balancer"]["environment"]}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def _exec_form(instruction: str, dockerfile: str) -> list[str]:
-    found = re.search(rf"^{instruction} [^\[]*(\[.*\])$", dockerfile, re.MULTILINE)
-    assert found is not None, f"no {instruction} in exec form"
-    words: list[str] = json.loads(found[1])
-    return words
-
-
-def _imported(file: Path) -> set[str]:
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules.add(node.module.split(".")[0])
-    return modules
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _sections(config: str) -> dict[str, list[str]]:
@@ -225,3 +145,52 @@ def _sections(config: str) -> dict[str, list[str]]:
             else:
                 sections[line] = []
     return sections
+
+
+def test_the_seed_command_makes_what_replicas_are_told_of(files: dict[str, Any], tmp_path: Path) -> None:
+    command = files["services"]["seed"]["command"]
+    assert command[:3] == ["python", "-m", "servers.seed"]
+    arguments = [re.sub(r"=/(seed|password)/", f"={tmp_path}/", word).replace("10000", "10") for word in command[3:]]
+    assert seed(arguments) == 0
+    environment = files["services"]["replica"]["environment"]
+    told = {Path(environment[name]).name for name in ("USERS_DB", "SECRET_FILE", "TOKEN_KEYS_FILE", "PASSWORD_FILE")}
+    assert told == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [
+        Topology("session", "redis", 4, options={"touch": "never"}),
+        Topology("session", "postgres", 2, policy="leastconn"),
+        Topology("session", "memcached", 1, threads=16),
+        Topology("token", "none", 1, options={"algorithm": "ES256"}),
+    ],
+    ids=lambda topology: topology.id,
+)
+def test_a_layer_adds_loopback_ports_and_settings_and_takes_checks_away(
+    topology: Topology, configured: Any, ports: Any, tmp_path: Path
+) -> None:
+    served = STORES.get(topology.store)
+    file = tmp_path / "layer.json"
+    file.write_text(json.dumps(layer(topology, served, 20001, 20002, frozenset({0}))))
+    read = configured(file, **variables(topology, 500, 20000))
+    services = read["services"]
+    found = {name: sorted(ports(each)) for name, each in services.items() if ports(each)}
+    expected = {
+        "balancer": [("127.0.0.1", "20000", 8080), ("127.0.0.1", "20001", 8404)],
+        "replica": [("127.0.0.1", "", PORT)],
+        **({served.service: [("127.0.0.1", "20002", served.port)]} if served else {}),
+    }
+    assert found == expected
+    replica = services["replica"]
+    assert replica["command"][replica["command"].index("--blocking-threads") + 1] == str(topology.threads)
+    assert replica["environment"] | topology.scheme_settings | topology.settings == replica["environment"]
+    assert replica["environment"]["AUTH_SCHEME"] == topology.scheme
+    assert replica["environment"]["TOKEN_KEYS_FILE"] == f"/seed/keys-{topology.option('algorithm') or 'HS256'}.json"
+    assert "--count=500" in services["seed"]["command"]
+    assert services["balancer"]["environment"]["BALANCER_POLICY"] == topology.policy
+    assert services["balancer"]["environment"]["BALANCER_RETRIES"] == "0"
+    for name in ("replica", *([served.service] if served else [])):
+        assert services[name]["cpuset"] == "0"
+        assert services[name]["healthcheck"]["interval"] in ("24h", "24h0m0s")
+    assert not read["networks"]["back"].get("internal"), "no port would be published on it"

@@ -1,5 +1,6 @@
 """`python -m servers.seed`: makes what replicas read, keeps what fits, and says in one line what is wrong."""
 
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -94,3 +95,21 @@ def test_a_table_of_something_else_is_told(tmp_path: Path, capsys: pytest.Captur
     database.close()
     assert _seed(tmp_path, "--count", "5") == 1
     assert "no such table: users" in capsys.readouterr().err
+
+
+def test_keys_and_a_password_are_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, password = tmp_path / "keys.json", tmp_path / "password"
+    more = ("--count", "5", "--keys", str(keys), "--algorithm", "ES256", "--password", str(password))
+    assert _seed(tmp_path, *more) == 0
+    made = {path: path.read_bytes() for path in (keys, password)}
+    # it stands in an URL and in an SQL string
+    assert re.fullmatch(r"[0-9a-f]{32}", password.read_text())
+    assert stat.S_IMODE(password.stat().st_mode) == 0o444  # the database runs as another user
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert "ES256" in keys.read_text()
+    assert _seed(tmp_path, *more) == 0
+    assert {path: path.read_bytes() for path in (keys, password)} == made
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith(f", made {keys}, made {password}")
+    assert second.endswith(f", kept {keys}, kept {password}")
+    assert password.read_text() not in first

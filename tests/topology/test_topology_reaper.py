@@ -99,3 +99,34 @@ def test_a_later_process_with_the_same_id_is_left_alone():
     assert child.poll() is None
     child.kill()
     child.wait(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, None])
+def test_what_is_no_process_of_ours_is_ended_by_its_command(number: signal.Signals | None, tmp_path: Path):
+    harness = """
+import sys
+from pathlib import Path
+from topology.reaper import Reaper
+with Reaper() as reaper:
+    reaper.note_end(["touch", sys.argv[1]])
+    reaper.note_end(["touch", sys.argv[2]]).unlink()
+    reaper.note_end(["no-such-command"])
+    print(flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", harness, str(tmp_path / "ended"), str(tmp_path / "was over")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    if number:
+        os.kill(process.pid, number)
+    else:
+        process.stdin.close()
+    _until((tmp_path / "ended").exists, "the command was not run", 10)
+    assert process.wait(10) == (0 if number is None else -number)
+    assert not (tmp_path / "was over").exists()
+    process.stdin.close()
+    process.stdout.close()

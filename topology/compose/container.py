@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ import psutil
 from topology.components.component import Component
 from topology.compose.engine import Engine
 from topology.cpu import Usage, usage
-from topology.process import ComponentError
+from topology.process import ComponentError, wait_for_probe
 from topology.quota import Quota, Throttling
 
 _LAST_LINES = 8
-_POLL_S = 0.02
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -44,12 +42,10 @@ class Container:
         self._take(found)
 
     def _take(self, found: dict[str, Any]) -> None:
-        self.found = found
-        self.component = self._describe(found)
         if not found["State"]["Running"]:
-            raise ComponentError(
-                f"{self.component.name} died (exit status {found['State']['ExitCode']}){self.last_lines()}"
-            )
+            name = found["Name"].removeprefix("/")
+            raise ComponentError(f"{name} died (exit status {found['State']['ExitCode']}){self.last_lines()}")
+        self.component = self._describe(found)
         self.pid: int = found["State"]["Pid"]
         try:
             self._process = psutil.Process(self.pid)
@@ -62,16 +58,7 @@ class Container:
 
     def wait_ready(self) -> None:
         """Return once the probe answers. Raises ComponentError when it ends first or the time is up."""
-        deadline = time.monotonic() + self.component.start_timeout_s
-        while time.monotonic() < deadline:
-            self.check()
-            with contextlib.suppress(OSError):
-                if self.component.probe():
-                    return
-            time.sleep(_POLL_S)
-        raise ComponentError(
-            f"{self.component.name} was not ready within {self.component.start_timeout_s:.0f} s{self.last_lines()}"
-        )
+        wait_for_probe(self.component, self.check, self.last_lines)
 
     def check(self) -> None:
         """Raise ComponentError if it has ended. Asks the kernel alone, not the engine: it is called all the time."""

@@ -5,6 +5,7 @@ Compose v2 (`docker compose`) or the older tool (`docker-compose`): whichever is
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -27,7 +28,7 @@ _INSTALL = (
     "install Docker Engine 20.10 or newer and Compose v2 (or docker-compose 1.29), and see that `docker info` works"
 )
 _OLDEST_ENGINE, _OLDEST_COMPOSE = (20, 10), (1, 29)
-_ASK_S, _DO_S, _BUILD_S = 20, 120, 1800
+_ASK_S, _DO_S, _FETCH_S = 20, 120, 1800
 _LAST_LINES = 8
 # in whose virtual machine processes cannot be seen, so that their CPU time cannot be read
 _ELSEWHERE = ("Docker Desktop", "OrbStack", "Colima")
@@ -48,6 +49,10 @@ class Engine:
     def docker(self, *arguments: str) -> str:
         """What `docker` says to it. Raises ComponentError."""
         return _done(("docker", *arguments), _DO_S)
+
+    def pull(self, image: str) -> None:
+        """Fetch an image. Raises ComponentError."""
+        _done(("docker", "pull", "--quiet", image), _FETCH_S)
 
     def logs(self, container: str, *which: str) -> str:
         """What a container wrote to either stream. Raises ComponentError."""
@@ -111,7 +116,7 @@ class Project:
 
     def build(self) -> None:
         """Make the image of ours as the files here are now. Raises ComponentError."""
-        self._do(("build", "seed"), _BUILD_S)
+        self._do(("build", "seed"), _FETCH_S)
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """Everything known of a service's containers, by their number. Raises ComponentError."""
@@ -178,7 +183,8 @@ def _done(
         try:
             out, complaint = process.communicate(timeout=within_s)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise ComponentError(f"{_short(argv)} did not end within {within_s} s") from error
             raise

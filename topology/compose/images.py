@@ -28,7 +28,7 @@ def _known(engine: Engine, name: str) -> dict[str, str | None]:
     try:
         (found,) = engine.inspect(name)
     except ComponentError:
-        engine.docker("pull", "--quiet", name)
+        engine.pull(name)
         (found,) = engine.inspect(name)
     digests = found.get("RepoDigests") or [None]
     return {"name": name, "id": found["Id"], "digest": digests[0]}

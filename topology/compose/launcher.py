@@ -21,7 +21,6 @@ from servers import schemes
 from topology.backing import Backing, over_lives
 from topology.balancer import STICKY, Beside
 from topology.components.component import Component
-from topology.components.link import RTT
 from topology.compose import engine
 from topology.compose.balancer import balancing
 from topology.compose.container import Container
@@ -31,25 +30,28 @@ from topology.compose.stores import STORES, ServedStore
 from topology.local import Accounts
 from topology.ports import LOOPBACK, free_ports
 from topology.probes import http_ok
-from topology.quota import quota_of
+from topology.quota import REPLICA_CPUS, STORE_CPUS, quota_of
 from topology.reaper import Reaper
 from topology.running_topology import RunningTopology
-from topology.spec import HASH_COST, NO_STORE, SpecError, Topology
+from topology.spec import BALANCER, HASH_COST, LIFE, NO_STORE, SpecError, Topology, option_names
 
 _START_S = 60.0
+_DONE = {BALANCER.name, HASH_COST.name, LIFE.name, REPLICA_CPUS.name, STORE_CPUS.name}
 Describe = Callable[[dict[str, Any]], Component]
 """Makes a component of what the engine knows of a container."""
 
 
 def refuse(topology: Topology) -> None:
-    """Raise SpecError for what the compose file has no containers for."""
+    """Raise SpecError for what the compose file has no containers for, and for an option that would do nothing."""
+    known = option_names(topology.scheme, topology.store)
+    # a replica's own stand in its environment
+    idle = [name for name in topology.unusual if not known[name].variable and name not in _DONE]
     for what, so in (
         (f"scheme {topology.scheme}", schemes.facts()[topology.scheme].package is not None),
         (f"store {topology.store}", topology.store not in (*STORES, "memory", NO_STORE)),
         (f"balancer {topology.balancer}", topology.balancer != "haproxy"),
         (f"policy {topology.policy}", topology.policy == STICKY),
-        ("TLS", topology.tls),
-        (RTT.name, topology.every_option.get(RTT.name, "0") != "0"),
+        *((f"{name} {topology.unusual[name]}", True) for name in idle),
     ):
         if so:
             raise SpecError(f"{what} does not run in containers ({topology.id}): leave it out, or use `make bench`")
@@ -115,9 +117,7 @@ def _start_all(
     started.put_before(made)
     project.up("balancer")
     serve("balancer", lambda _found: made.component)
-    for part in started.running:
-        if part.group:
-            part.group.limit()  # not before: starting is not what is measured
+    started.limit()
 
 
 def _project(
