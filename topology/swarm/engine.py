@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 _INSTALL = "install Docker Engine 20.10 or newer, and see that `docker info` works"
 _DO_S = 120
 _LAST_LINES = 8
+_LEAVE_TRIES = 3
 ROLES = ("replicas", "backing", "load")
 """What a node's labels may say that it is for: `authscale.replicas=true` and so on."""
 # RFC 2544 sets it apart for benchmarks: no network of anybody's is in the way
@@ -66,7 +67,16 @@ def one_node() -> Iterator[str]:
             yield nodes[0]
     finally:
         if made:
+            _leave()
+
+
+def _leave() -> None:
+    """End the swarm that we made. An engine may need longer for it than it gives itself; asked again it has done it."""
+    for _ in range(_LEAVE_TRIES - 1):
+        with contextlib.suppress(ComponentError):
             docker("swarm", "leave", "--force")
+            return
+    docker("swarm", "leave", "--force")
 
 
 def _state() -> str:
