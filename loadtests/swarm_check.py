@@ -124,7 +124,7 @@ def read(samples: Path, case: str, replicas: int, update: Update) -> Found:
 def table(found: list[Found]) -> str:
     """A few lines for a terminal: what was counted, and what zero lost of so many can at most mean."""
     head = ("", "replicas", "sent", "in the update", "failed", "refused", "outdated", "signed out", "replaced", "took")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for each in found:
         counted = (each.replicas, each.sent, each.during_update, each.failed, each.refused, each.outdated)
         rows.append(
@@ -230,6 +230,7 @@ class _Load:
 
 
 def _build(network: str) -> None:
+    _say("making the images ready, which takes minutes the first time")
     for target, image in IMAGES.items():
         docker("build", "--quiet", "--network", network, "--target", target, "--tag", image, ".", within_s=_BUILD_S)
 
