@@ -33,6 +33,7 @@ from topology.swarm.stack import Stack, Update
 CASES = {"token": ("token", "memory"), "session": ("session", "redis")}
 """Scheme and store; the token's keeps none, so that none is asked."""
 IMAGES = {"replica": "authscale:0.1.0", "load": "authscale-load:0.1.0"}
+FORMAT = 1
 _STEADY_S = 3.0
 _SAMPLES = "/tmp/samples.parquet"  # noqa: S108 - of a container of its own
 _STARTING_S, _STOP_S, _BUILD_S = 60.0, 30, 1800
@@ -90,9 +91,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("interrupted; what it had started is gone", 130)
     _say(table(found))
     if arguments.out:
-        document = [{**asdict(each), "lost": each.lost, "reasons": each.reasons} for each in found]
+        cases = [{**asdict(each), "lost": each.lost, "reasons": each.reasons} for each in found]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+        arguments.out.write_text(json.dumps({"format": FORMAT, "cases": cases}, indent=1) + "\n")
     return int(any(each.reasons for each in found))
 
 

@@ -113,7 +113,7 @@ def test_a_rolling_update_loses_nothing_and_leaves_nothing(tmp_path: Path) -> No
     argv = ["--cases", "session", "--replicas", "2", "--rate", "100", "--users", "20", "--out", str(out)]
     network = os.environ.get("BUILD_NETWORK", "default")
     assert swarm_check.main([*argv, "--network", network]) == 0
-    (found,) = json.loads(out.read_text())
+    (found,) = json.loads(out.read_text())["cases"]
     assert (found["lost"], found["replaced"], found["answered_by"]) == (0, 2, 2)
     assert found["during_update"] > 100
     for kind in (["container", "--all"], ["network"], ["volume"], ["secret"]):
