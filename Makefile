@@ -14,7 +14,7 @@ AXES := EXPERIMENT PROFILE SCHEMES STORES REPLICAS POLICIES SCENARIO MODEL RATE 
         RESOLUTION CONFIRM_S FAULTS FAULT_AT FAULT_FOR THRESHOLDS RESULTS RESUME $(OPTIONS)
 bench_options := $(foreach axis,$(AXES),$(if $($(axis)),--$(subst _,-,$(shell echo $(axis) | tr A-Z a-z)) '$($(axis))'))
 
-.PHONY: help bench reference bench-auth bench-generator bench-workers worker bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims readme-figures compose-bench
+.PHONY: help bench reference bench-auth bench-generator bench-workers worker bench-analysis bench-inference contestants report compare validate up down test lint notebooks lock browser-lab payload plan site claims readme-figures compose-bench swarm-check cluster-secrets
 
 help: ## list the targets
 	@echo "authscale: what sessions and tokens cost when one server becomes many"
@@ -97,6 +97,14 @@ site: .venv/.installed ## one page of all runs in results/, and comparisons betw
 compare: .venv/.installed ## two runs against each other: A=results/x B=results/y (or latest, previous, reference)
 	@$(PY) -m analysis.compare_runs --a '$(or $(A),previous)' --b '$(or $(B),latest)' $(if $(RESULTS),--results '$(RESULTS)') \
 	    $(if $(THRESHOLDS),--thresholds '$(THRESHOLDS)') $(if $(FORCE),--force)
+
+swarm-check: .venv/.installed ## does a rolling update on a swarm lose a request? (needs Docker): CASES=token,session REPLICAS= RATE= USERS=
+	@$(PY) -m loadtests.swarm_check --out '$(or $(RESULTS),results)/swarm-check.json' --network '$(or $(BUILD_NETWORK),default)' \
+	    $(if $(CASES),--cases '$(CASES)') $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(RATE),--rate '$(RATE)') \
+	    $(if $(USERS),--users '$(USERS)') $(if $(ORDER),--order '$(ORDER)')
+
+cluster-secrets: .venv/.installed ## keys and passwords of one deployment, made and handed over: TO=swarm|kubernetes NAME= ALGORITHM=
+	@PYTHON=$(PY) TOKEN_ALGORITHM='$(ALGORITHM)' deploy/make-secrets '$(TO)' $(if $(NAME),'$(NAME)')
 
 up: .venv/.installed ## start one topology to use by hand: SCHEME= STORE= REPLICAS=
 	@$(PY) -m topology.up up $(if $(SCHEME),--scheme '$(SCHEME)') $(if $(STORE),--store '$(STORE)') \
