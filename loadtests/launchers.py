@@ -42,7 +42,7 @@ class Launcher:
             SetupError, BinaryError or ComponentError before anything starts.
         verify: as `loadtests.verify.verify`.
         tell: what the generator's environment says of a cell besides; files that it names are written into the folder.
-        quota_method: what keeps a component to its quota, as run.json has it; `topology.cgroup_ways.NO_METHOD` if nothing.
+        quota_method: what keeps a component to its quota, for run.json; `topology.cgroup_ways.NO_METHOD` if nothing.
 
     """
 

@@ -145,7 +145,8 @@ def _announce(experiment: Experiment, folder: Path, console: Console, quota_meth
         highlight=False,
     )
     console.print(f"into {folder}", highlight=False, soft_wrap=True)
-    if quota_method == cgroup_ways.NO_METHOD and any(quota.asked(cell.topology.every_option) for cell in experiment.cells):
+    asked = any(quota.asked(cell.topology.every_option) for cell in experiment.cells)
+    if quota_method == cgroup_ways.NO_METHOD and asked:
         console.print(
             "no control group can be made here, so no quota holds: more replicas will show contention, not scaling",
             highlight=False,

@@ -32,13 +32,15 @@ def slowdown(cores: Cores) -> float | None:
     if not cores.servers or not cores.generator:
         return None
     argv = [sys.executable, "-S", "-c", _SPIN.format(core=sorted(cores.generator))]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as busy:
+    runs, told = os.pipe()
+    with subprocess.Popen(argv, stdout=told) as busy:
+        os.close(told)
         try:
-            assert busy.stdout is not None
-            busy.stdout.read(1)  # it runs
+            os.read(runs, 1)
             return max(_on(core, lambda: _ratio(busy)) for core in cores.servers)
         finally:
             busy.kill()
+            os.close(runs)
 
 
 def _on(core: int, measured: Callable[[], float]) -> float:

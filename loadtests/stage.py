@@ -164,8 +164,8 @@ class Stage:
 
 
 def record_of(
-    stage: Stage, topology: Topology | Target, before: Reading, after: Reading, counts: dict[str, Any], sent: gates.Sent,
-    spread: Sequence[Worker] = (),
+    stage: Stage, topology: Topology | Target, before: Reading, after: Reading, counts: dict[str, Any],
+    sent: gates.Sent, spread: Sequence[Worker] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """What trial.json says of a measured phase between two readings; `counts` is what the generator said in the end.
 

@@ -15,8 +15,8 @@ class PartGroup(Protocol):
     def limit(self) -> None:
         """Let the quota hold from now on."""
 
-    def known(self) -> Throttling:
-        """What the kernel counted of all its incarnations."""
+    def known(self) -> Throttling | None:
+        """What the kernel counted of all its incarnations; None where the quota does not hold any more."""
 
 
 class Part(Protocol):

@@ -116,7 +116,7 @@ class RunningTopology:
     def throttling(self) -> dict[str, Throttling]:
         """What the kernel counted of each component that has a quota which holds."""
         known = {each.component.name: each.group.known() for each in self.running if each.group}
-        return {name: counted for name, counted in known.items() if counted}
+        return {name: counted for name, counted in known.items() if counted is not None}
 
     def kinds(self) -> dict[str, str]:
         """Component name to kind."""
