@@ -84,8 +84,8 @@ def _siblings(slowdown: float | None) -> Iterable[Finding]:
             "caution",
             "Generator and servers slow each other",
             f"Work on the servers' core took {number(slowdown, 2)} times as much CPU time while the generator's core "
-            "was busy, as threads of one physical core do: CPU time per request and latency grow with the load and with "
-            "whatever else runs here. Machines of more cores have a core to leave between the two.",
+            "was busy, as threads of one physical core do: latency and CPU time per request grow with the load, and "
+            "with whatever else runs here. A machine of more cores has one to leave between the two.",
             (),
         )
 
