@@ -22,7 +22,7 @@ from topology.spec import NO_STORE, SpecError
 
 LOCAL, COMPOSE = "local", "compose"
 # Those that ask a running topology for no more than containers can tell; others reach into its processes and folders.
-_STUDIES_IN_CONTAINERS = (USUAL, "capacity")
+_STUDIES_IN_CONTAINERS = (USUAL, "capacity", "faults", "revocation")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ import psutil
 
 MARKER = "AUTHSCALE_MARKER"
 _NOTE = "process-"
-_END_NOTE, _END_S = "end-", 60.0
+_END_NOTE, _END_S = "end-", 120.0
 _GROUP_NOTE = "group-"
 _GOODBYE = b"goodbye\n"
 _TERM_S = 1.0

@@ -15,7 +15,7 @@ from topology import binaries
 from topology.compose.balancer import Counters
 from topology.ports import free_ports
 
-# as deploy/kubernetes/haproxy.cfg has it, but for where the replicas are found
+# But for where the replicas are found; the counters' part is the file's own.
 _CONFIG = """
 defaults
     mode http
@@ -31,11 +31,8 @@ backend replicas
     server replica-1 127.0.0.3:{replica}
     server replica-2 127.0.0.2:{replica}
     server replica-3 127.0.0.4:{replica}
-frontend counters
-    bind 127.0.0.1:{counters}
-    stats enable
-    stats uri /
 """
+CONFIG = Path(__file__).parents[2] / "deploy/kubernetes/haproxy.cfg"
 
 
 class _Replica(BaseHTTPRequestHandler):
@@ -56,7 +53,9 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
     for each in servers:
         Thread(target=partial(each.serve_forever, poll_interval=0.01)).start()
     config = tmp_path / "haproxy.cfg"
-    config.write_text(_CONFIG.format(public=public, counters=counters, replica=replica))
+    of_counters = "frontend counters" + CONFIG.read_text().split("frontend counters")[1]
+    of_counters = of_counters.replace("bind :8404", f"bind 127.0.0.1:{counters}")
+    config.write_text(_CONFIG.format(public=public, replica=replica) + of_counters)
     balancer = subprocess.Popen([binaries.find("haproxy").path, "-f", str(config)], stderr=subprocess.DEVNULL)
     yield public, counters
     balancer.terminate()

@@ -88,8 +88,8 @@ def test_images_are_pinned_to_a_version_each_in_one_place(files: dict[str, Any])
     text = "".join((ROOT / name).read_text() for name in ("docker-compose.yml", "docker-compose.override.yml"))
     assert all(text.count(image) == 1 for image in images.values())
     # other files that name one of these images must name the same version
-    for file in (path for path in (ROOT / "deploy").rglob("*") if path.is_file()):
-        for name, tag in re.findall(r"([\w./-]+):([\w.-]+)", file.read_text()):
+    for file in (ROOT / "deploy").rglob("*.y*ml"):
+        for name, tag in re.findall(r"\bimage: \W*([\w./-]+):([\w.-]+)", file.read_text()):
             known = [image for image in images.values() if image.split(":")[0] == name]
             assert not known or f"{name}:{tag}" == known[0], file
 

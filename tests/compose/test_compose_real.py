@@ -157,6 +157,15 @@ def _counted(run: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C as a terminal's programs have it: a shell's background jobs, such as pytest may be, ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_a_run_that_is_ended(
     number: signal.Signals, docker: engine.Engine, tmp_path: Path, until: Any
@@ -167,11 +176,13 @@ def test_nothing_is_left_of_a_run_that_is_ended(
         return _left(docker) - before
 
     process = _run(tmp_path, "--launcher", "compose", "--blocks", "9")
-    until(lambda: any((tmp_path / "latest").glob("trials/1/*/trial.json")), 200)
-    until(lambda: any("replica" in name for name in left()), 60)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=100)
+    try:
+        until(lambda: any((tmp_path / "latest").glob("trials/1/*/trial.json")), 200)
+        until(lambda: any("replica" in name for name in left()), 60)
+    finally:
+        os.kill(process.pid, number)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == (130 if number == signal.SIGINT else -number), out + err
     assert "Traceback" not in err
-    until(lambda: not left(), 60)
+    until(lambda: not left(), 120)
     assert any((tmp_path / "latest").glob("trials/1/*/trial.json")), "what was measured is lost"
