@@ -51,7 +51,7 @@ def test_every_panel_says_what_it_shows(analysis: Analysis) -> None:
     (part,) = [each for each in build(analysis).sections if each.id == "balancing"]
     refused, even = part.figures
     assert [each.heading for each in refused.panels] == ["session · memory (refused share)"]
-    assert "roundrobin 0.75 at 4 replicas; sticky 0 at 4 replicas" in refused.panels[0].alt
+    assert "roundrobin 75 % at 4 replicas; sticky 0 % at 4 replicas" in refused.panels[0].alt
     assert len(even.panels) == 2
     assert {name for _, name in refused.key} == {"roundrobin", "sticky"}
 
