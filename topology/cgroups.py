@@ -74,7 +74,7 @@ class Group:
             self._write(self.quota.quota_us)
 
     def lift(self) -> None:
-        """No quota, so that what ends does so at once; the counters are read for the last time."""
+        """No quota until the next `limit`: what ends does so at once. The counters are read once more."""
         self._limited = False
         with contextlib.suppress(OSError):
             self.read()

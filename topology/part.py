@@ -15,6 +15,9 @@ class PartGroup(Protocol):
     def limit(self) -> None:
         """Let the quota hold from now on."""
 
+    def lift(self) -> None:
+        """No quota until the next `limit`."""
+
     def known(self) -> Throttling | None:
         """What the kernel counted of all its incarnations; None where the quota does not hold any more."""
 

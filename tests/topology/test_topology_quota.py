@@ -157,6 +157,10 @@ def test_every_process_is_in_its_group_after_a_restart_too(accounts: Accounts, r
     with running(topology, accounts, logs=tmp_path, reaper=reaper) as servers:
         folders = [each.group.folder for each in servers.running if each.group]
         assert [each.quota.cpus for each in servers.throttling().values()] == [0.3, 0.2]
+        groups = [each.group for each in servers.running if each.group]
+        with servers.unlimited():
+            assert not any(each._holds() for each in groups)
+        assert all(each._holds() for each in groups)
         servers.restart("replica-0")
         servers.kill("postgres")
         servers.restart("postgres")

@@ -148,6 +148,10 @@ class ContainerGroup:
         period, quota = f"--cpu-period={self.quota.period_us}", f"--cpu-quota={self.quota.quota_us}"
         self._engine.docker("update", period, quota, self._container)
 
+    def lift(self) -> None:
+        """No quota until the next `limit`. Raises ComponentError."""
+        self._engine.docker("update", "--cpu-quota=-1", self._container)
+
     def begin_again(self, pid: int) -> None:
         """It was started again: the kernel counts from zero. Raises OSError."""
         self._ended, self.folder = self._last, _folder(_groups(pid, self._container))
