@@ -151,7 +151,8 @@ def _findings(drawn: Sequence[Curve]) -> list[Finding]:
             if found.error.value and abs(found.error.value - 1) > TARGET:
                 text = (
                     f"{capital(each.series.name)} at {found.replicas} replicas: {number(found.predicted.value)} "
-                    f"requests/s predicted, {signed_percent(found.error.value)} ({signed_span(found.error)}) off."
+                    f"requests/s predicted, an error of {signed_percent(found.error.value)} "
+                    f"({signed_span(found.error)})."
                 )
                 name = f"scaling-prediction-{cell}-{found.replicas}"
                 made.append(Finding(name, "caution", "A prediction that was off", text, (cell,)))
