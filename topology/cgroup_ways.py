@@ -130,7 +130,7 @@ def hand_down(group: Path, controller: str = _CPU) -> bool:
 
     A group that does so may have no processes of its own (but for the machine's root): those in it, this one among
     them, go to a leaf below, and first. `cpu` can be handed down before, too, but then the kernel takes the groups
-    below for groups of threads, which no process can enter (its "domain threaded", Documentation/admin-guide/cgroup-v2).
+    below for groups of threads, which no process can enter (`domain threaded`, cgroup-v2.rst).
     """
     try:
         if controller not in (group / "cgroup.controllers").read_text().split():
