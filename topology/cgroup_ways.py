@@ -126,29 +126,34 @@ def is_delegated(here: Path, point: Path) -> bool:
 
 
 def hand_down(group: Path, controller: str = _CPU) -> bool:
-    """Let the group give the controller to groups below it; whether it does.
+    """Let the group give the controller to groups below it; whether processes can be put there then.
 
-    The kernel allows that to a group without processes of its own alone (but for the machine's root): those in it,
-    this one among them, go to a leaf below. Where it does not work after all, they go back.
+    A group that does so may have no processes of its own (but for the machine's root): those in it, this one among
+    them, go to a leaf below, and first. `cpu` can be handed down before, too, but then the kernel takes the groups
+    below for groups of threads, which no process can enter (`domain threaded`, cgroup-v2.rst).
     """
-    if _hands_down(group, controller):
-        return True
-    leaf = group / _LEAF
     try:
         if controller not in (group / "cgroup.controllers").read_text().split():
             return False
-        if _enable(group, controller):
-            return True
+        if not (group / "cgroup.type").exists():  # the machine's root
+            return _enable(group, controller)
+        if _hands_down(group, controller):
+            return _takes_processes(group)
+        leaf = group / _LEAF
         leaf.mkdir(exist_ok=True)
         for _ in range(_MOVES):  # what is in it may start others meanwhile
             _move(group, leaf)
-            if _enable(group, controller):
+            if not (group / "cgroup.procs").read_text() and _enable(group, controller) and _takes_processes(group):
                 return True
         _move(leaf, group)
         leaf.rmdir()
     except OSError:  # not ours to write to
         return False
     return False
+
+
+def _takes_processes(group: Path) -> bool:
+    return (group / "cgroup.type").read_text().strip() == "domain"
 
 
 def _hands_down(group: Path, controller: str = _CPU) -> bool:

@@ -84,7 +84,7 @@ def group() -> Iterator[tuple[Path, str]]:
         made.mkdir()
         yield made, controller
     finally:
-        for each in (made / "authscale-harness", made):
+        for each in (made / "below", made / "authscale-harness", made):
             with contextlib.suppress(FileNotFoundError):
                 each.rmdir()
         if controller not in before:
@@ -97,16 +97,29 @@ def test_processes_go_to_a_leaf_before_their_group_hands_down(group: tuple[Path,
     try:
         for each in inside:
             (made / "cgroup.procs").write_text(str(each.pid))
-        with pytest.raises(OSError, match="busy"):
-            (made / "cgroup.subtree_control").write_text(f"+{controller}")
         assert hand_down(made, controller)
         assert hand_down(made, controller)  # as the next harness in it does
         assert (made / "cgroup.procs").read_text() == ""
         groups = [Path(f"/proc/{each.pid}/cgroup").read_text().splitlines()[-1] for each in inside]
         assert groups == [f"0::/{made.name}/authscale-harness"] * len(inside)
+        assert (made / "cgroup.type").read_text() == "domain\n"  # and none of threads, which no process can enter
+        below = made / "below"
+        below.mkdir()
+        (below / "cgroup.procs").write_text(str(inside[0].pid))
     finally:
         for each in inside:
             each.communicate()
+
+
+def test_a_group_of_threads_is_not_taken(group: tuple[Path, str]):
+    made, controller = group
+    if controller != "cpu":
+        pytest.skip("only a controller of threads can be handed down over processes")
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as inside:
+        (made / "cgroup.procs").write_text(str(inside.pid))
+        (made / "cgroup.subtree_control").write_text(f"+{controller}")
+        assert not hand_down(made, controller)
+        inside.communicate()
 
 
 def test_what_cannot_be_handed_down_moves_nobody(group: tuple[Path, str]):
