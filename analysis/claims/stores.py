@@ -206,7 +206,7 @@ def _below_a_millisecond(evidence: Evidence, store: str, command: str) -> tuple[
     if not found:
         return Part(says, missing=command), None
     outcome = all_of([below(figure, _BELOW_MS) for _, *figures in found for figure in figures])
-    _, median, slowest = found[0]
+    _, median, slowest = max(found, key=lambda row: row[2].high)  # of several runs the one that decides
     said = f"store time of a request {told(median, 'ms')} in the median, {told(slowest, 'ms')} at p99"
     return Part(says, outcome, said, tuple(each.id for each, *_ in found)), slowest
 
@@ -228,8 +228,8 @@ def _expires(evidence: Evidence, store: str, command: str) -> Part:
         for each, left in zip(found, gone, strict=True)
     )
     each = found[0]
-    said = f"of {each['made']:,} sessions left alone, {gone[0]:,} were gone from the store without a request"
-    said += f", and {each['refused']['count']:,} of {each['refused']['of']:,} users were refused"
+    said = f"of {each['made']:,} sessions left alone {gone[0]:,} were gone from the store without a request"
+    said += f"; of {each['refused']['of']:,} users in all blocks {each['refused']['count']:,} were refused at last"
     return Part(says, outcome, said, (each["cell"],))
 
 

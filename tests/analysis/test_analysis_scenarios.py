@@ -111,6 +111,14 @@ def test_work_hides_the_difference(work: Analysis) -> None:
     assert "50 ms of waiting" in work.answer[1]
 
 
+def test_one_amount_of_work_for_all_is_no_part_of_its_own(build_run: Callable[..., Path]) -> None:
+    series = (("control", "none"), ("token", "none"))
+    extra = tuple((scheme, store, {"work_cpu_ms": "1"}) for scheme, store in series)
+    analysis = analyse(load_run(build_run(series=(), extra=extra, replicas=(1,), blocks=3)))
+    assert analysis.comparisons
+    assert "work" not in {each.id for each in analysis.sections}
+
+
 def test_sign_ins_are_told_by_hash_cost_and_the_schemes_part(build_run: Callable[..., Path]) -> None:
     extra = tuple((scheme, store, {"hash_cost": "owasp"}) for scheme, store in (("control", "none"), ("token", "none")))
     folder = build_run(replicas=(1,), blocks=3, extra=extra)
