@@ -27,8 +27,8 @@ from topology.compose import launcher as containers
 from topology.spec import NO_STORE, SpecError
 
 LOCAL, COMPOSE = "local", "compose"
-# Those that ask a running topology for no more than containers can tell; others reach into its processes and folders.
-_STUDIES_IN_CONTAINERS = (USUAL, "capacity", "faults", "revocation")
+# Those that were seen to run in containers; others reach into processes and folders, speak TLS, or break what runs.
+_STUDIES_IN_CONTAINERS = (USUAL, "capacity", "revocation")
 
 
 @dataclass(frozen=True)
