@@ -77,6 +77,9 @@ def test_the_service_makes_a_server_that_replicas_can_use_and_nobody_else(
                 replica.execute("CREATE ROLE other")
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             _connect(server.port, "authscale", "guess")
+        rules = (folder / "data/authscale/pg_hba.conf").read_text().splitlines()
+        assert "host all all all scram-sha-256" in rules, "from another container"
+        assert not [rule for rule in rules if rule.endswith("trust")]
         assert Counters(server.port, SECRET)().commands["insert"] == 1
     finally:
         said = server.end()
