@@ -1,5 +1,6 @@
 """Two applications of other frameworks, started as docs/your-own-app.md says, measured through `[target]`."""
 
+import collections
 import contextlib
 import json
 import os
@@ -106,19 +107,21 @@ def _trials(run: Path) -> list[dict]:
 
 
 def test_every_request_is_accounted_for_and_answered_to_the_user_who_sent_it(own_run: Path):
-    trials = _trials(own_run)
-    assert len(trials) == 6
+    assert len(_trials(own_run)) == 6
+    asked: collections.Counter[str] = collections.Counter()
     for path in own_run.glob("trials/*/*/trial.json"):
         trial, table = json.loads(path.read_text()), pq.read_table(path.with_name("samples.parquet")).to_pandas()
+        table = table[table["outcome"] != "dropped"]  # of a generator that was kept from its core
         measured = table[table["phase"] == "measured"]
-        assert trial["outcomes"] == {"ok": trial["sent"]}, trial["invalid_reasons"]
-        assert trial["sent"] == len(measured) > 20
+        assert set(measured["outcome"]) == {"ok"}, trial["invalid_reasons"]
+        assert trial["sent"] == trial["outcomes"]["ok"] == len(measured) > 10
         assert trial["generator"]["locust_requests"] == len(table)
-        assert set(measured["operation"]) == {"account", "note"}
-        assert 0.6 < (measured["operation"] == "account").mean() < 1
+        asked.update(measured["operation"])
         signed_in = table[table["phase"] == "login"]["operation"].value_counts().to_dict()
         steps = ["login"] if trial["cell"] == "fastapi" else ["login-page", "login", "csrf-page"]
         assert signed_in == dict.fromkeys(steps, 6)
+    assert set(asked) == {"account", "note"}
+    assert 0.75 < asked["account"] / asked.total() < 0.98  # nine in ten, by their weights
 
 
 def test_credentials_are_as_long_as_their_header_lines(own_run: Path):
@@ -219,7 +222,7 @@ def test_a_service_that_dies_makes_its_trials_invalid_and_what_was_measured_is_k
     assert len(trials) == 4
     for cell in ("fastapi", "fastapi.aa"):
         alive, dead = trials[1, cell], trials[2, cell]
-        assert alive["outcomes"] == {"ok": alive["sent"]}
+        assert alive["outcomes"]["ok"] == alive["sent"] > 10
         assert not dead["valid"]
         assert dead["invalid_reasons"][0].startswith("fastapi: there is no process")
         assert dead["earlier_attempt"], "it was tried again"
