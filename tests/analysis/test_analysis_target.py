@@ -94,9 +94,12 @@ def test_nothing_of_ours_is_judged_by_their_names(own_run: Path):
 
 @pytest.mark.parametrize("components", [False, True])
 def test_the_report_has_no_room_for_what_is_not_known(
-    build_run: Callable[..., Path], capsys: pytest.CaptureFixture[str], components: bool
+    build_run: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    components: bool,  # noqa: FBT001 - a parameter of the test
 ):
-    run = _of_targets(build_run(blocks=2, replicas=(1,), series=(("session", "none"), ("token", "none"))), components=components)
+    made = build_run(blocks=2, replicas=(1,), series=(("session", "none"), ("token", "none")))
+    run = _of_targets(made, components=components)
     assert main(["--run", str(run)]) == 0
     text, page = (run / "report.md").read_text(), (run / "report.html").read_text()
     assert text.startswith("# Mine and mine")

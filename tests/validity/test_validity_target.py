@@ -1,5 +1,6 @@
 """Two applications of other frameworks, started as docs/your-own-app.md says, measured through `[target]`."""
 
+import collections
 import contextlib
 import json
 import os
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.bench
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-SMALL = ["--warmup", "0.2", "--warmup-max", "0.2", "--duration", "0.8", "--rate", "60", "--users", "6"]
+SMALL = ["--warmup", "0.2", "--warmup-max", "0.2", "--duration", "0.6", "--rate", "80", "--users", "6"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,18 @@ def _components(ports: list[int]) -> list[Component]:
 
 
 @contextlib.contextmanager
-def _applications(folder: Path) -> Iterator[Applications]:
+def _applications(folder: Path, *, but: str = "") -> Iterator[Applications]:
+    """All that the example has `but` one, which its file then does not have either."""
     ports = free_ports(2)
     text = (EXAMPLES / "own.toml").read_text().replace("accounts.csv", str(EXAMPLES / "accounts.csv"))
     for port, own in zip(ports, (8001, 8002), strict=True):
         text = text.replace(f'127.0.0.1:{own}"', f'127.0.0.1:{port}"\npid_file = "{port}.pid"')
-    (folder / "own.toml").write_text(text)
+    head, *systems = text.partition("[load]")[0].split("[[target.systems]]")
+    kept = [each for each in systems if f'name = "{but}"' not in each]
+    (folder / "own.toml").write_text("[[target.systems]]".join([head, *kept]) + text[text.index("[load]") :])
     with Reaper() as reaper, contextlib.ExitStack() as stack:
         running = {}
-        for each in _components(ports):
+        for each in (each for each in _components(ports) if each.name != but):
             running[each.name] = RunningComponent(each, folder / f"{each.name}.log", reaper, frozenset())
             stack.callback(running[each.name].stop)
             (folder / f"{each.port}.pid").write_text(f"{running[each.name].pid}\n")
@@ -103,19 +107,21 @@ def _trials(run: Path) -> list[dict]:
 
 
 def test_every_request_is_accounted_for_and_answered_to_the_user_who_sent_it(own_run: Path):
-    trials = _trials(own_run)
-    assert len(trials) == 6
+    assert len(_trials(own_run)) == 6
+    asked: collections.Counter[str] = collections.Counter()
     for path in own_run.glob("trials/*/*/trial.json"):
         trial, table = json.loads(path.read_text()), pq.read_table(path.with_name("samples.parquet")).to_pandas()
+        table = table[table["outcome"] != "dropped"]  # of a generator that was kept from its core
         measured = table[table["phase"] == "measured"]
-        assert trial["outcomes"] == {"ok": trial["sent"]}, trial["invalid_reasons"]
-        assert trial["sent"] == len(measured) > 20
+        assert set(measured["outcome"]) == {"ok"}, trial["invalid_reasons"]
+        assert trial["sent"] == trial["outcomes"]["ok"] == len(measured) > 10
         assert trial["generator"]["locust_requests"] == len(table)
-        assert set(measured["operation"]) == {"account", "note"}
-        assert 0.6 < (measured["operation"] == "account").mean() < 1
+        asked.update(measured["operation"])
         signed_in = table[table["phase"] == "login"]["operation"].value_counts().to_dict()
         steps = ["login"] if trial["cell"] == "fastapi" else ["login-page", "login", "csrf-page"]
         assert signed_in == dict.fromkeys(steps, 6)
+    assert set(asked) == {"account", "note"}
+    assert 0.75 < asked["account"] / asked.total() < 0.98  # nine in ten, by their weights
 
 
 def test_credentials_are_as_long_as_their_header_lines(own_run: Path):
@@ -199,7 +205,7 @@ def test_a_service_that_does_something_else_is_not_timed(
 
 def test_a_service_that_dies_makes_its_trials_invalid_and_what_was_measured_is_kept(tmp_path: Path):
     results = tmp_path / "results"
-    with _applications(tmp_path) as applications:
+    with _applications(tmp_path, but="flask-login") as applications:
         argv = [sys.executable, "-m", "loadtests.run", "--experiment", str(applications.experiment)]
         process = subprocess.Popen(
             [*argv, *SMALL, "--blocks", "2", "--results", str(results)],
@@ -207,16 +213,16 @@ def test_a_service_that_dies_makes_its_trials_invalid_and_what_was_measured_is_k
         )  # fmt: skip
         assert process.stdout
         for line in process.stdout:
-            if line.startswith("[3/6]"):
+            if line.startswith("[2/4]"):
                 break
         applications.running["fastapi"].kill()
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
     trials = {(each["block"], each["cell"]): each for each in _trials(results / "latest")}
-    assert len(trials) == 6
-    assert trials[1, "fastapi"]["sent"] > 20
-    dead = trials[2, "fastapi"]
-    assert not dead["valid"]
-    assert dead["invalid_reasons"][0].startswith("fastapi: ")
-    assert dead["earlier_attempt"], "it was tried again"
-    assert trials[2, "flask-login"]["outcomes"] == {"ok": trials[2, "flask-login"]["sent"]}
+    assert len(trials) == 4
+    for cell in ("fastapi", "fastapi.aa"):
+        alive, dead = trials[1, cell], trials[2, cell]
+        assert alive["outcomes"]["ok"] == alive["sent"] > 10
+        assert not dead["valid"]
+        assert dead["invalid_reasons"][0].startswith("fastapi: there is no process")
+        assert dead["earlier_attempt"], "it was tried again"
