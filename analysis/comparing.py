@@ -42,12 +42,12 @@ def refusals(a: Run, b: Run) -> list[Change]:
 
 
 def compare_runs(a: Run, b: Run, demanded: Sequence[Threshold] = (), *, forced: bool = False) -> Compared:
-    """Return B over A; `forced` compares times of different machines. Raises `RunError` on bad samples."""
+    """Return B over A; `forced` compares times of different machines or launchers. Raises `RunError` on bad samples."""
     found = changes(a, b)
     ours, theirs = estimate_run(b), estimate_run(a)
     pairs = _matched(a, b, theirs, ours, forced=forced)
     foreign = any(change.rule == "counts only" for change in found) and not forced
-    no_times = "the runs are of different machines, so times are not compared" if foreign else ""
+    no_times = "the runs are of different machines or launchers, so times are not compared" if foreign else ""
     times = () if foreign else timed(pairs, floors(theirs, ours))
     counts = counted(pairs)
     twins = {cell.id for run in (a, b) for cell in run.cells if cell.duplicate_of}
