@@ -27,7 +27,7 @@ from topology.compose import launcher as containers
 from topology.spec import NO_STORE, SpecError
 
 LOCAL, COMPOSE = "local", "compose"
-# Those that were seen to run in containers; others reach into processes and folders, speak TLS, or break what runs.
+# Those that ask a running topology for no more than containers can tell; others reach into processes or break them.
 _STUDIES_IN_CONTAINERS = (USUAL, "capacity", "revocation")
 
 
