@@ -7,7 +7,6 @@ slower: their CPU time per request then grows with the load. CPU time tells, sin
 from __future__ import annotations
 
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,22 @@ from topology.cpu import Cores
 _ROUNDS = 12
 _WORKS = 15
 _STEPS = 4_000
-_SPIN = "import os\nos.sched_setaffinity(0, {core})\nos.write(1, b'.')\nwhile True: pass"
+_HEARD_S = 0.002
+# busy or idle as it is told, and ends with whoever started it, however that ended
+_BUSY, _IDLE = b"1", b"0"
+_NEIGHBOUR = """
+import os, select
+os.sched_setaffinity(0, {cores})
+busy = False
+while True:
+    if not busy or select.select([0], [], [], 0)[0]:
+        told = os.read(0, 1)
+        if not told:
+            break
+        busy = told == {busy}
+    for _ in range(5_000):
+        pass
+"""
 
 
 def slowdown(cores: Cores) -> float | None:
@@ -31,16 +45,15 @@ def slowdown(cores: Cores) -> float | None:
     """
     if not cores.servers or not cores.generator:
         return None
-    argv = [sys.executable, "-S", "-c", _SPIN.format(core=sorted(cores.generator))]
-    runs, told = os.pipe()
-    with subprocess.Popen(argv, stdout=told) as busy:
-        os.close(told)
+    program = _NEIGHBOUR.format(cores=sorted(cores.generator), busy=_BUSY)
+    orders, told = os.pipe()
+    with subprocess.Popen([sys.executable, "-S", "-c", program], stdin=orders) as neighbour:
+        os.close(orders)
         try:
-            os.read(runs, 1)
-            return max(_on(core, lambda: _ratio(busy)) for core in cores.servers)
+            return max(_on(core, lambda: _ratio(told)) for core in cores.servers)
         finally:
-            busy.kill()
-            os.close(runs)
+            os.close(told)
+            neighbour.kill()
 
 
 def _on(core: int, measured: Callable[[], float]) -> float:
@@ -57,12 +70,14 @@ def _on(core: int, measured: Callable[[], float]) -> float:
     return found[0]
 
 
-def _ratio(busy: subprocess.Popen[bytes]) -> float:
+def _ratio(told: int) -> float:
     ratios = []
     for _ in range(_ROUNDS):
-        busy.send_signal(signal.SIGSTOP)
+        os.write(told, _IDLE)
+        time.sleep(_HEARD_S)
         alone = _work_ns()
-        busy.send_signal(signal.SIGCONT)
+        os.write(told, _BUSY)
+        time.sleep(_HEARD_S)
         ratios.append(_work_ns() / alone)
     return statistics.median(ratios)
 
