@@ -24,14 +24,15 @@ class Visitor(VirtualUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        target, people = handed_over()
-        self._talk = Conversation(target, people[self.number % len(people)] if people else NOBODY)
-        self._requests = target.requests
-        self._weights = list(accumulate(each.weight for each in target.requests))
+        self._talk: Conversation | None = None
         self._asked: Asked | None = None
 
     def login(self) -> None:
-        """The sign-in, with the pages that it needs."""
+        """The sign-in, with the pages that it needs; only now is it known at which address the system is."""
+        target, people = handed_over(self.shared.host)
+        self._talk = Conversation(target, people[self.number % len(people)] if people else NOBODY)
+        self._requests = target.requests
+        self._weights = list(accumulate(each.weight for each in target.requests))
         self._talk.sign_in(self._exchange)
 
     @task

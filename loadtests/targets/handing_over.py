@@ -28,14 +28,19 @@ def hand_over(target: Target, folder: Path) -> dict[str, str]:
     return {VARIABLE: str(path)}
 
 
-def received() -> tuple[Target, tuple[Person, ...]]:
-    """What was handed over. Raises SpecError where nothing was, OSError."""
+def received(url: str) -> tuple[Target, tuple[Person, ...]]:
+    """What was handed over; of an experiment's file the system at `url`, else its first.
+
+    A worker of another host has the file alone, and is told by its master at which address the trial's system is. Raises
+    SpecError where nothing was handed over, OSError.
+    """
     name = os.environ.get(VARIABLE)
     if not name:
         raise SpecError(f"{VARIABLE} names no experiment's file with a [target]")
     path = Path(name)
     if path.suffix == ".toml":
-        (target, *_) = targets_of(tomllib.loads(path.read_text(encoding="utf-8")).get("target", {}), path.parent)
+        found = targets_of(tomllib.loads(path.read_text(encoding="utf-8")).get("target", {}), path.parent)
+        target = next((each for each in found if each.url == url.rstrip("/")), found[0])
         return target, people_of(target)
     record = json.loads(path.read_text())
     return target_of(record["target"]), tuple((person, password) for person, password in record["people"])
