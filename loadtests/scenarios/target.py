@@ -24,7 +24,7 @@ class Visitor(VirtualUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._talk: Conversation | None = None
+        self._talk: Conversation
         self._asked: Asked | None = None
 
     def login(self) -> None:

@@ -237,9 +237,9 @@ def test_the_generator_is_handed_all_in_a_file_for_its_owner_alone(tmp_path: Pat
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o077 == 0
     monkeypatch.setenv(*next(iter(told.items())))
-    assert handing_over.received() == (target, people_of(target))
+    assert handing_over.received("http://127.0.0.1:1") == (target, people_of(target))
     monkeypatch.setenv(handing_over.VARIABLE, str(EXAMPLE))  # as by hand
-    assert handing_over.received() == (target, people_of(target))
+    assert handing_over.received("http://127.0.0.1:1") == (target, people_of(target))
 
 
 def test_a_browser_signs_in_with_the_token_of_the_page_and_sends_what_it_was_given():
@@ -371,3 +371,11 @@ def test_a_target_that_says_nothing_of_systems_is_one():
     (target,) = targets_of({**alone, "name": "mine"}, EXAMPLE.parent)
     assert (target.id, target.url) == ("mine", "http://127.0.0.1:8002")
     assert target_of(target.document) == target
+
+
+@pytest.mark.parametrize(("at", "name"), [("http://127.0.0.1:8002/", "fastapi"), ("http://127.0.0.1:9", "flask-login")])
+def test_a_worker_of_another_host_takes_the_system_at_the_address_that_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, at: str, name: str
+):
+    monkeypatch.setenv(handing_over.VARIABLE, str(EXAMPLE))
+    assert handing_over.received(at)[0].name == name
