@@ -31,7 +31,7 @@ def hand_over(target: Target, folder: Path) -> dict[str, str]:
 def received(url: str) -> tuple[Target, tuple[Person, ...]]:
     """What was handed over; of an experiment's file the system at `url`, else its first.
 
-    A worker of another host has the file alone, and is told by its master at which address the trial's system is. Raises
+    A worker of another host has the file alone, and its master tells at which address the system is. Raises
     SpecError where nothing was handed over, OSError.
     """
     name = os.environ.get(VARIABLE)
