@@ -166,7 +166,7 @@ def test_the_crossover_is_where_a_check_on_the_store_costs_more(crossover: Analy
     assert waiting["token-none-1r-roundrobin"]["value"] == 0
     assert waiting["session-redis-1r-roundrobin"]["value"] == pytest.approx(110 / 140, abs=0.05)
     assert waiting["session-redis-1r-roundrobin.store_rtt_ms-5"]["value"] > 0.98
-    assert "auth p50 of sessions" in crossover.answer[0]
+    assert "Auth p50 of sessions" in crossover.answer[0]
 
 
 @pytest.mark.parametrize("which", ["work", "crossover"])
