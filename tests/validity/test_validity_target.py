@@ -117,7 +117,7 @@ def test_every_request_is_accounted_for_and_answered_to_the_user_who_sent_it(own
         assert trial["sent"] == trial["outcomes"]["ok"] == len(measured) > 10
         assert trial["generator"]["locust_requests"] == len(table)
         asked.update(measured["operation"])
-        signed_in = table[table["phase"] == "login"]["operation"].value_counts().to_dict()
+        signed_in = table[table["phase"] == "login"]["operation"].astype(str).value_counts().to_dict()
         steps = ["login"] if trial["cell"] == "fastapi" else ["login-page", "login", "csrf-page"]
         assert signed_in == dict.fromkeys(steps, 6)
     assert set(asked) == {"account", "note"}
