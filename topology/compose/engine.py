@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ _INSTALL = (
 )
 _OLDEST_ENGINE, _OLDEST_COMPOSE = (20, 10), (1, 29)
 _ASK_S, _DO_S, _FETCH_S = 20, 120, 1800
+_END_TRIES, _END_AGAIN_S = 4, 2.0
 _LAST_LINES = 8
 # in whose virtual machine processes cannot be seen, so that their CPU time cannot be read
 _ELSEWHERE = ("Docker Desktop", "OrbStack", "Colima")
@@ -144,8 +146,20 @@ class Project:
         return (*self.argv, "down", "--volumes", "--remove-orphans", "--timeout", "3")
 
     def end(self) -> None:
-        """Take everything of it away. Raises ComponentError."""
-        self._do(self.down()[len(self.argv) :], _DO_S)
+        """Take everything of it away. Raises ComponentError.
+
+        Once more where something is in the way: what the engine was still starting when a Compose was interrupted is
+        there a moment after it was listed.
+        """
+        for tries_left in reversed(range(_END_TRIES)):
+            try:
+                self._do(self.down()[len(self.argv) :], _DO_S)
+            except ComponentError:
+                if not tries_left:
+                    raise
+                time.sleep(_END_AGAIN_S)
+            else:
+                return
 
     def _do(self, arguments: Sequence[str], within_s: int) -> str:
         return _done((*self.argv, *arguments), within_s, self._environment)
