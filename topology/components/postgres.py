@@ -28,6 +28,7 @@ from topology.ports import LOOPBACK
 BINARIES = ("postgres",)
 
 _TIMEOUT_S = 5
+_SIGN_IN_S = 30  # a sign-in costs the server milliseconds of CPU, and under a small quota it has few
 _INITDB_TIMEOUT_S = 60
 _ADMINISTRATOR = "postgres"
 _ROLE = "authscale"
@@ -172,7 +173,7 @@ def _administrator(port: int, password: str) -> psycopg.Connection[Any]:
         password=password,
         dbname="postgres",
         autocommit=True,
-        connect_timeout=_TIMEOUT_S,
+        connect_timeout=_SIGN_IN_S,
     )
 
 
